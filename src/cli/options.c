@@ -1,0 +1,95 @@
+/* options.c - Parses and prints option tables; see options.h. */
+#include "cli/options.h"
+
+#include <stdio.h>
+
+#define HELP_COLUMN 30
+#define LINE_WIDTH 100
+
+static const struct sw_option *option_find(const struct sw_option *options, struct sw_str name) {
+    for (const struct sw_option *option = options; option->name; option++)
+        if (option->help && sw_str_eq(sw_str_from(option->name), name))
+            return option;
+    return NULL;
+}
+
+static size_t prefix_len(struct sw_str a, struct sw_str b) {
+    size_t i = 0;
+    while (i < a.len && i < b.len && a.ptr[i] == b.ptr[i])
+        i++;
+    return i;
+}
+
+/* The option that shares the longest beginning with `name`, for the error message. */
+static const char *option_nearest(const struct sw_option *options, struct sw_str name) {
+    const char *nearest = "help";
+    size_t best = 0;
+    for (const struct sw_option *option = options; option->name; option++) {
+        size_t shared = option->help ? prefix_len(sw_str_from(option->name), name) : 0;
+        if (shared > best) {
+            best = shared;
+            nearest = option->name;
+        }
+    }
+    return nearest;
+}
+
+enum sw_status sw_options_parse(const struct sw_option *options, char **words, sw_option_fn fn, void *context,
+                                struct sw_error *err) {
+    for (; *words; words++) {
+        struct sw_str word = sw_str_from(*words);
+        if (!sw_str_starts(word, SW_STR("--")) || word.len == 2)
+            return sw_fail(err, SW_INVALID, "unexpected argument '%s'; options begin with --, see --help", *words);
+        struct sw_str value = sw_str_skip(word, 2);
+        struct sw_str name = sw_str_cut(&value, '=');
+        const struct sw_option *option = option_find(options, name);
+        if (!option)
+            return sw_fail(err, SW_INVALID, "unknown option '--%.*s'; did you mean --%s? See --help", SW_STR_ARG(name),
+                           option_nearest(options, name));
+        if (option->argument && !value.ptr) {
+            if (!words[1])
+                return sw_fail(err, SW_INVALID, "option --%s wants %s behind it", option->name, option->argument);
+            value = sw_str_from(*++words);
+        }
+        if (option->argument && value.len == 0)
+            return sw_fail(err, SW_INVALID, "option --%s is empty: it wants %s", option->name, option->argument);
+        if (!option->argument && value.ptr)
+            return sw_fail(err, SW_INVALID, "option --%s takes no value", option->name);
+        enum sw_status status = fn(context, (unsigned)(option - options), value, err);
+        if (status != SW_OK)
+            return status;
+    }
+    return SW_OK;
+}
+
+/* Wraps `text` at LINE_WIDTH, each line at the help column. */
+static void help_print(const char *text) {
+    int column = HELP_COLUMN;
+    while (*text) {
+        size_t len = strcspn(text, " ");
+        if (column > HELP_COLUMN && column + (int)len + 1 > LINE_WIDTH) {
+            printf("\n%*s", HELP_COLUMN, "");
+            column = HELP_COLUMN;
+        }
+        column += printf("%s%.*s", column > HELP_COLUMN ? " " : "", (int)len, text);
+        text += len + strspn(text + len, " ");
+    }
+    putchar('\n');
+}
+
+void sw_options_print(const struct sw_option *options) {
+    for (const struct sw_option *option = options; option->name; option++) {
+        if (!option->help) {
+            printf("\n%s:\n", option->name);
+            continue;
+        }
+        int width =
+            printf("  --%s%s%s", option->name, option->argument ? " " : "", option->argument ? option->argument : "");
+        if (width >= HELP_COLUMN - 1) {
+            putchar('\n');
+            width = 0;
+        }
+        printf("%*s", HELP_COLUMN - width, "");
+        help_print(option->help);
+    }
+}
