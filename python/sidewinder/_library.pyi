@@ -1,0 +1,3 @@
+version: str
+
+def cpu_level() -> str: ...
