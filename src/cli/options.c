@@ -34,32 +34,71 @@ static const char *option_nearest(const struct sw_option *options, struct sw_str
     return nearest;
 }
 
-enum sw_status sw_options_parse(const struct sw_option *options, char **words, sw_option_fn fn, void *context,
-                                struct sw_error *err) {
-    for (; *words; words++) {
-        struct sw_str word = sw_str_from(*words);
-        if (!sw_str_starts(word, SW_STR("--")) || word.len == 2)
-            return sw_fail(err, SW_INVALID, "unexpected argument '%s'; options begin with --, see --help", *words);
-        struct sw_str value = sw_str_skip(word, 2);
-        struct sw_str name = sw_str_cut(&value, '=');
-        const struct sw_option *option = option_find(options, name);
+static const struct sw_option *option_by_letter(const struct sw_option *options, char letter) {
+    for (const struct sw_option *option = options; option->name; option++)
+        if (option->help && option->letter && option->letter == letter)
+            return option;
+    return NULL;
+}
+
+/* Splits a word that begins with a dash into the option and the value written with it; value->ptr is NULL without one. */
+static const struct sw_option *option_of_word(const struct sw_option *options, struct sw_str word, struct sw_str *value,
+                                              struct sw_error *err) {
+    const struct sw_option *option;
+    if (!sw_str_starts(word, SW_STR("--"))) {
+        option = option_by_letter(options, word.ptr[1]);
+        *value = word.len > 2 ? sw_str_skip(word, 2) : (struct sw_str){NULL, 0};
         if (!option)
-            return sw_fail(err, SW_INVALID, "unknown option '--%.*s'; did you mean --%s? See --help", SW_STR_ARG(name),
-                           option_nearest(options, name));
-        if (option->argument && !value.ptr) {
-            if (!words[1])
-                return sw_fail(err, SW_INVALID, "option --%s wants %s behind it", option->name, option->argument);
-            value = sw_str_from(*++words);
-        }
-        if (option->argument && value.len == 0)
-            return sw_fail(err, SW_INVALID, "option --%s is empty: it wants %s", option->name, option->argument);
-        if (!option->argument && value.ptr)
-            return sw_fail(err, SW_INVALID, "option --%s takes no value", option->name);
-        enum sw_status status = fn(context, (unsigned)(option - options), value, err);
-        if (status != SW_OK)
-            return status;
+            (void)sw_fail(err, SW_INVALID, "unknown option '-%c'; see --help", word.ptr[1]);
+        return option;
     }
-    return SW_OK;
+    *value = sw_str_skip(word, 2);
+    struct sw_str name = sw_str_cut(value, '=');
+    option = option_find(options, name);
+    if (!option)
+        (void)sw_fail(err, SW_INVALID, "unknown option '--%.*s'; did you mean --%s? See --help", SW_STR_ARG(name),
+                      option_nearest(options, name));
+    return option;
+}
+
+/* Takes the option at *words, moving it to the last word used. */
+static enum sw_status option_take(const struct sw_option *options, char ***words, sw_option_fn fn, void *context,
+                                  struct sw_error *err) {
+    struct sw_str value;
+    const struct sw_option *option = option_of_word(options, sw_str_from(**words), &value, err);
+    if (!option)
+        return SW_INVALID;
+    if (option->argument && !value.ptr) {
+        if (!(*words)[1])
+            return sw_fail(err, SW_INVALID, "option --%s wants %s behind it", option->name, option->argument);
+        value = sw_str_from(*++*words);
+    }
+    if (option->argument && value.len == 0)
+        return sw_fail(err, SW_INVALID, "option --%s is empty: it wants %s", option->name, option->argument);
+    if (!option->argument && value.ptr)
+        return sw_fail(err, SW_INVALID, "option --%s takes no value", option->name);
+    return fn(context, (unsigned)(option - options), value, err);
+}
+
+enum sw_status sw_options_parse(const struct sw_option_syntax *syntax, char **words, sw_option_fn fn, void *context,
+                                struct sw_error *err) {
+    enum sw_status status = SW_OK;
+    for (; *words && !status; words++) {
+        struct sw_str word = sw_str_from(*words);
+        if (sw_str_eq(word, SW_STR("--")) && syntax->rest) {
+            words++;
+            break;
+        }
+        if (word.len > 1 && word.ptr[0] == '-' && !sw_str_eq(word, SW_STR("--")))
+            status = option_take(syntax->options, &words, fn, context, err);
+        else if (syntax->words_are)
+            status = fn(context, SW_OPTION_WORD, word, err);
+        else
+            status = sw_fail(err, SW_INVALID, "unexpected argument '%s'; options begin with --, see --help", *words);
+    }
+    if (syntax->rest)
+        *syntax->rest = words;
+    return status;
 }
 
 /* Wraps `text` at LINE_WIDTH, each line at the help column. */
@@ -83,8 +122,9 @@ void sw_options_print(const struct sw_option *options) {
             printf("\n%s:\n", option->name);
             continue;
         }
-        int width =
-            printf("  --%s%s%s", option->name, option->argument ? " " : "", option->argument ? option->argument : "");
+        int width = option->letter ? printf("  -%c, ", option->letter) : printf("  ");
+        width +=
+            printf("--%s%s%s", option->name, option->argument ? " " : "", option->argument ? option->argument : "");
         if (width >= HELP_COLUMN - 1) {
             putchar('\n');
             width = 0;

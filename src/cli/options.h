@@ -2,6 +2,8 @@
 #ifndef SW_CLI_OPTIONS_H
 #define SW_CLI_OPTIONS_H
 
+#include <limits.h>
+
 #include "base/status.h"
 #include "base/str.h"
 
@@ -9,14 +11,25 @@ struct sw_option {
     const char *name;     /* without the dashes */
     const char *argument; /* what stands behind it in the help; NULL: a flag */
     const char *help;     /* NULL: `name` is the heading of a group */
+    char letter;          /* short form, as in -o; 0: none */
 };
 
-/* Called for each option in order; `index` is its row. A failure ends the parsing. */
+#define SW_OPTION_WORD UINT_MAX /* the index of a word that is no option, such as a pid */
+
+/* Called for each option, and each word that is none, in order; `index` is the option's row or SW_OPTION_WORD. A failure
+ * ends the parsing. */
 typedef enum sw_status (*sw_option_fn)(void *context, unsigned index, struct sw_str value, struct sw_error *err);
 
-/* "--name value" and "--name=value"; "--" and other words are refused, as no command here takes any. The table ends with a row without a
- * name. SW_INVALID names the word and the nearest option. */
-SW_MUST_USE enum sw_status sw_options_parse(const struct sw_option *options, char **words, sw_option_fn fn,
+/* "--name value", "--name=value", "-n value" and "-nvalue". Words that are no option are refused unless `words_are` says
+ * in the plural what they are ("process ids"). The table ends with a row without a name. SW_INVALID names the word and
+ * the nearest option. "--" ends the options: *rest is what stands behind it (at the closing NULL when there is no "--");
+ * `rest` NULL refuses it. */
+struct sw_option_syntax {
+    const struct sw_option *options;
+    const char *words_are; /* NULL: none are taken */
+    char ***rest;
+};
+SW_MUST_USE enum sw_status sw_options_parse(const struct sw_option_syntax *syntax, char **words, sw_option_fn fn,
                                             void *context, struct sw_error *err);
 void sw_options_print(const struct sw_option *options); /* to stdout, two columns */
 

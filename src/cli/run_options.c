@@ -502,7 +502,8 @@ static enum sw_status listen_check(struct draft *draft, struct sw_error *err) {
 enum sw_status sw_run_parse(struct sw_run *run, char **words, struct sw_error *err) {
     *run = (struct sw_run){0};
     struct draft draft = {.run = run, .stream = {.window_ns = 1000000000}};
-    enum sw_status status = sw_options_parse(sw_run_options, words, option_set, &draft, err);
+    struct sw_option_syntax syntax = {.options = sw_run_options};
+    enum sw_status status = sw_options_parse(&syntax, words, option_set, &draft, err);
     if (status != SW_OK || run->wants_help)
         return status;
     struct sw_str host = draft.source_count == 0 ? SW_STR("host://") : draft.sources[0];
