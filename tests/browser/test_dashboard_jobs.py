@@ -84,8 +84,8 @@ def test_says_so_while_there_is_no_data(browser: Browser, sidewinder: Path) -> N
     try:
         browser.goto(engine.url)
         browser.wait(LIVE)
-        note = browser.wait("document.querySelector('.chart .plot-note:not([hidden])')?.textContent")
-        assert note == "Waiting for the first window"
+        notes = "[...document.querySelectorAll('.chart .plot-note:not([hidden])')].map((note) => note.textContent)"
+        browser.wait(f"{notes}.includes('Waiting for the first window')")
         assert browser.run("return document.querySelector('.event-empty').textContent") == "Nothing unusual so far."
     finally:
         engine.stop()
