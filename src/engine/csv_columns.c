@@ -136,6 +136,7 @@ struct lanes {
 struct block {
     uint64_t words[BLOCK];
     uint64_t lens[BLOCK];
+    uint64_t lasts[BLOCK]; /* of cells longer than eight bytes the last eight */
 };
 
 static inline void block_load(struct block *block, const struct sw_csv_column *column, size_t row, size_t rows) {
@@ -143,6 +144,13 @@ static inline void block_load(struct block *block, const struct sw_csv_column *c
         struct sw_csv_cell cell = sw_csv_cell_at(column, row + i);
         block->words[i] = sw_swar_load(cell.ptr);
         block->lens[i] = cell.len;
+    }
+}
+
+static inline void block_load_lasts(struct block *block, const struct sw_csv_column *column, size_t row, size_t rows) {
+    for (size_t i = 0; i < rows; i++) {
+        struct sw_csv_cell cell = sw_csv_cell_at(column, row + i);
+        block->lasts[i] = sw_swar_load(cell.ptr + (cell.len > 8 ? cell.len - 8 : 0));
     }
 }
 
@@ -266,12 +274,30 @@ TARGET_AVX512 static size_t hashes_avx512(const struct sw_csv_column *column, si
     return hashes_each(column, row, rows, out);
 }
 
-/* As numbers_eight. */
-TARGET_AVX512 static inline bool times_eight(const struct sw_csv_column *column, struct lanes lanes, size_t row,
-                                             int64_t *out, enum sw_time_unit unit, size_t *bad_row) {
+/* Integers of 9 to 16 digits among those of up to 8: `lasts` are the last eight bytes of such cells. The lanes that hold anything
+ * else, or more than `most`, are returned. */
+TARGET_AVX512 static inline __mmask8 lanes_long_integers(struct lanes lanes, __m512i lasts, uint64_t most,
+                                                         __m512i *values) {
+    const __m512i eight = _mm512_set1_epi64(8);
+    __mmask8 is_long = _mm512_cmpgt_epu64_mask(lanes.len, eight);
+    __m512i heads, tails;
+    lanes.len = _mm512_mask_sub_epi64(lanes.len, is_long, lanes.len, eight);
+    __mmask8 bad = lanes_integers(lanes, &heads);
+    bad |= lanes_integers((struct lanes){lasts, eight}, &tails) & is_long;
+    __m512i whole = _mm512_add_epi64(_mm512_mul_epu32(heads, _mm512_set1_epi64(100000000)), tails);
+    *values = _mm512_mask_mov_epi64(heads, is_long, whole);
+    return bad | _mm512_cmpgt_epu64_mask(*values, _mm512_set1_epi64((int64_t)most));
+}
+
+/* Reads the eight cells of a block from `at` on, which are rows from `row` on; as numbers_eight. */
+TARGET_AVX512 static inline bool times_eight(const struct sw_csv_column *column, const struct block *block, size_t at,
+                                             size_t row, int64_t *out, enum sw_time_unit unit, size_t *bad_row) {
     int64_t scale = unit_scale(unit);
-    __m512i wholes;
-    unsigned bad = lanes_integers(lanes, &wholes);
+    struct lanes lanes = lanes_of(block, at);
+    __m512i lasts = _mm512_loadu_si512(block->lasts + at), wholes;
+    unsigned bad = _mm512_cmpgt_epu64_mask(lanes.len, _mm512_set1_epi64(8))
+                       ? lanes_long_integers(lanes, lasts, (uint64_t)(INT64_MAX / scale), &wholes)
+                       : lanes_integers(lanes, &wholes);
     _mm512_storeu_si512(out + row, _mm512_mullo_epi64(wholes, _mm512_set1_epi64(scale)));
     for (; bad; bad &= bad - 1) {
         *bad_row = row + (size_t)__builtin_ctz(bad);
@@ -281,6 +307,7 @@ TARGET_AVX512 static inline bool times_eight(const struct sw_csv_column *column,
     return true;
 }
 
+/* Milliseconds since 1970 have 13 digits, so the last eight bytes are loaded too. */
 TARGET_AVX512 static size_t times_avx512(const struct sw_csv_column *column, size_t rows, int64_t *out,
                                          enum sw_time_unit unit) {
     struct block block;
@@ -290,8 +317,9 @@ TARGET_AVX512 static size_t times_avx512(const struct sw_csv_column *column, siz
     while (rows - row >= 8) {
         size_t count = rows - row < BLOCK ? (rows - row) & ~(size_t)7 : BLOCK;
         block_load(&block, column, row, count);
+        block_load_lasts(&block, column, row, count);
         for (size_t i = 0; i < count; i += 8)
-            if (!times_eight(column, lanes_of(&block, i), row + i, out, unit, &bad_row))
+            if (!times_eight(column, &block, i, row + i, out, unit, &bad_row))
                 return bad_row;
         row += count;
     }

@@ -71,6 +71,18 @@ static void row_move(const struct sw_csv_fast *fast, struct sw_batch *batch, uin
     }
 }
 
+/* Commits ordinary rows where a row has one text, its key, and returns how many. */
+static uint32_t rows_commit_ordinary(const struct sw_csv_fast *fast, struct sw_decoder *decoder, const char *base,
+                                     const uint32_t *ends, size_t rows) {
+    if (fast->text_count != 1 || fast->texts[0].field->key_slot == SW_NO_SLOT ||
+        fast->texts[0].field->text_slot != SW_NO_SLOT)
+        return 0;
+    struct sw_csv_column keys = column_of(fast, base, ends, fast->texts[0].column);
+    uint32_t done = sw_intake_commit_cells(decoder->intake, &keys, (uint32_t)rows);
+    decoder->line_number += done;
+    return done;
+}
+
 /* Commits up to `rows` decoded rows, fewer if the batch changes under way; *done counts them. */
 static enum sw_status rows_commit(const struct sw_csv_fast *fast, struct sw_decoder *decoder, const char *base,
                                   const uint32_t *ends, size_t rows, size_t *done) {
@@ -79,6 +91,12 @@ static enum sw_status rows_commit(const struct sw_csv_fast *fast, struct sw_deco
     size_t row = 0;
     enum sw_status status = SW_OK;
     while (row < rows && sw_intake_batch(decoder->intake) == batch) {
+        uint32_t ordinary = batch->rows == from ? rows_commit_ordinary(fast, decoder, base, ends, rows - row) : 0;
+        ends += ordinary * fast->column_count;
+        row += ordinary;
+        from += ordinary;
+        if (row == rows)
+            break;
         if (batch->rows != from)
             row_move(fast, batch, from);
         status = row_texts(fast, decoder, base, ends);

@@ -33,14 +33,14 @@ static enum sw_status group_name(struct sw_groups *groups, struct sw_group *grou
 
 /* Called with the lock held; `id` is the next free one. */
 static enum sw_status group_add(struct sw_groups *groups, struct sw_str key, uint32_t id) {
-    struct sw_group **chunk = &groups->chunks[id / SW_GROUPS_CHUNK];
+    struct sw_groups_chunk **chunk = &groups->chunks[id / SW_GROUPS_CHUNK];
     if (!*chunk) {
-        *chunk = sw_alloc_array_zero(SW_GROUPS_CHUNK, sizeof(struct sw_group));
+        *chunk = sw_alloc_zero(sizeof **chunk);
         if (!*chunk)
             return SW_NOMEM;
     }
-    struct sw_group *group = &(*chunk)[id % SW_GROUPS_CHUNK];
-    atomic_store_explicit(&group->seen_ns, INT64_MIN, memory_order_relaxed);
+    struct sw_group *group = &(*chunk)->groups[id % SW_GROUPS_CHUNK];
+    atomic_store_explicit(sw_groups_seen(groups, id), INT64_MIN, memory_order_relaxed);
     enum sw_status status = group_name(groups, group, key);
     if (status == SW_OK)
         status = sw_map_put(&groups->ids, key, id);
@@ -54,7 +54,7 @@ static uint32_t group_unused(struct sw_groups *groups, int64_t before_ns) {
     uint32_t count = atomic_load_explicit(&groups->count, memory_order_relaxed);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t id = groups->hand++ % count;
-        int64_t seen_ns = atomic_load_explicit(&sw_groups_get(groups, id)->seen_ns, memory_order_relaxed);
+        int64_t seen_ns = atomic_load_explicit(sw_groups_seen(groups, id), memory_order_relaxed);
         if (seen_ns != INT64_MIN && seen_ns < before_ns)
             return id;
     }
@@ -101,15 +101,15 @@ enum sw_status sw_groups_reuse(struct sw_groups *groups, struct sw_str key, int6
     pthread_mutex_lock(&groups->lock);
     uint32_t unused = group_unused(groups, before_ns);
     if (unused != UINT32_MAX) {
-        struct sw_group *group = &groups->chunks[unused / SW_GROUPS_CHUNK][unused % SW_GROUPS_CHUNK];
+        struct sw_group *group = &groups->chunks[unused / SW_GROUPS_CHUNK]->groups[unused % SW_GROUPS_CHUNK];
         sw_map_remove(&groups->ids, group->key);
-        atomic_store_explicit(&group->seen_ns, INT64_MIN, memory_order_relaxed);
+        atomic_store_explicit(sw_groups_seen(groups, unused), INT64_MIN, memory_order_relaxed);
         group->generation++;
         status = group_name(groups, group, key);
         if (status == SW_OK)
             status = sw_map_put(&groups->ids, key, unused);
         if (status != SW_OK) /* the id means nothing now: whoever asks next may have it */
-            atomic_store_explicit(&group->seen_ns, INT64_MIN + 1, memory_order_relaxed);
+            atomic_store_explicit(sw_groups_seen(groups, unused), INT64_MIN + 1, memory_order_relaxed);
     }
     pthread_mutex_unlock(&groups->lock);
     if (status == SW_OK)

@@ -22,18 +22,24 @@
 
 struct sw_group {
     struct sw_str key;
-    uint64_t prefix;         /* the first 8 bytes, big-endian, so that most comparisons are one of integers */
-    uint32_t shard;          /* 0..1023, from the key's hash */
-    uint32_t key_room;       /* bytes allocated behind key.ptr */
-    uint32_t generation;     /* how often the id was given to another key */
-    _Atomic int64_t seen_ns; /* start of the last closed window it was in; INT64_MIN before */
+    uint64_t prefix;     /* the first 8 bytes, big-endian, so that most comparisons are one of integers */
+    uint32_t shard;      /* 0..1023, from the key's hash */
+    uint32_t key_room;   /* bytes allocated behind key.ptr */
+    uint32_t generation; /* how often the id was given to another key */
+};
+
+/* What workers write at every window is apart from what other threads read at every row. */
+struct sw_groups_chunk {
+    struct sw_group groups[SW_GROUPS_CHUNK];
+    char apart[64];                           /* a cache line */
+    _Atomic int64_t seen_ns[SW_GROUPS_CHUNK]; /* start of the last closed window a key was in; INT64_MIN before */
 };
 
 struct sw_groups {
     pthread_mutex_t lock;
     struct sw_map ids;
     struct sw_arena keys;
-    struct sw_group **chunks; /* chunk_limit pointers, allocated at init */
+    struct sw_groups_chunk **chunks; /* owned; allocated at init for `limit` */
     uint32_t limit;
     uint32_t hand; /* where the next search for an id to use again begins */
     _Atomic uint32_t count;
@@ -52,13 +58,16 @@ SW_MUST_USE enum sw_status sw_groups_find(struct sw_groups *groups, struct sw_st
 uint32_t sw_groups_count(const struct sw_groups *groups);
 
 static inline const struct sw_group *sw_groups_get(const struct sw_groups *groups, uint32_t id) {
-    return &groups->chunks[id / SW_GROUPS_CHUNK][id % SW_GROUPS_CHUNK];
+    return &groups->chunks[id / SW_GROUPS_CHUNK]->groups[id % SW_GROUPS_CHUNK];
+}
+
+static inline _Atomic int64_t *sw_groups_seen(const struct sw_groups *groups, uint32_t id) {
+    return &groups->chunks[id / SW_GROUPS_CHUNK]->seen_ns[id % SW_GROUPS_CHUNK];
 }
 
 /* The key was in the closed window that began at `start_ns`. */
 static inline void sw_groups_saw(const struct sw_groups *groups, uint32_t id, int64_t start_ns) {
-    struct sw_group *group = &groups->chunks[id / SW_GROUPS_CHUNK][id % SW_GROUPS_CHUNK];
-    atomic_store_explicit(&group->seen_ns, start_ns, memory_order_relaxed);
+    atomic_store_explicit(sw_groups_seen(groups, id), start_ns, memory_order_relaxed);
 }
 
 /* Order of output rows: by the bytes of the key. */

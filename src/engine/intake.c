@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/csv_columns.h"
 #include "engine/text_hash.h"
 #include "engine/window.h"
 
@@ -36,7 +37,8 @@ static void count_up(_Atomic uint64_t *counter, uint64_t by) {
 static void late_move(struct sw_intake *intake, int64_t watermark_ns) {
     if (watermark_ns < intake->next_edge_ns)
         return;
-    intake->late_before_ns = sw_window_floor(watermark_ns, intake->window_ns);
+    bool is_next = (uint64_t)watermark_ns - (uint64_t)intake->next_edge_ns < (uint64_t)intake->window_ns;
+    intake->late_before_ns = is_next ? intake->next_edge_ns : sw_window_floor(watermark_ns, intake->window_ns);
     intake->next_edge_ns = intake->late_before_ns + intake->window_ns;
 }
 
@@ -143,12 +145,21 @@ static enum sw_status group_intern_long(struct sw_intake *intake, struct sw_str 
     return status;
 }
 
+/* Where the cache would hold a key of at most 8 bytes. */
+static inline struct sw_key_entry *key_entry(const struct sw_intake *intake, uint64_t word, size_t len) {
+    return &intake->cache[((word + len) * 0x9e3779b97f4a7c15u) >> (64 - SW_KEY_CACHE_LOG2)];
+}
+
+static inline bool key_is(const struct sw_key_entry *entry, uint64_t word, size_t len) {
+    return entry->word == word && entry->len == len && entry->group != SW_GROUP_NONE;
+}
+
 static enum sw_status group_intern(struct sw_intake *intake, struct sw_str key, uint32_t *group) {
     if (key.len > 8)
         return group_intern_long(intake, key, group);
     uint64_t word = sw_text_word(key.ptr, key.len);
-    struct sw_key_entry *entry = &intake->cache[((word + key.len) * 0x9e3779b97f4a7c15u) >> (64 - SW_KEY_CACHE_LOG2)];
-    if (entry->word == word && entry->len == key.len && entry->group != SW_GROUP_NONE) {
+    struct sw_key_entry *entry = key_entry(intake, word, key.len);
+    if (key_is(entry, word, key.len)) {
         *group = entry->group;
         return SW_OK;
     }
@@ -316,6 +327,32 @@ void sw_intake_commit(struct sw_intake *intake, struct sw_str line) {
         batch->chunk_watermark_ns[row / SW_CHUNK_ROWS - 1] = watermark_of(intake);
     if (row == SW_BATCH_ROWS || batch->text_bytes.len > TEXT_BYTES)
         batch_send(intake, watermark_of(intake));
+}
+
+uint32_t sw_intake_commit_cells(struct sw_intake *intake, const struct sw_csv_column *keys, uint32_t count) {
+    struct sw_batch *batch = intake->batch;
+    uint32_t first = batch->rows, done = 0;
+    uint32_t room = SW_CHUNK_ROWS - 1 - first % SW_CHUNK_ROWS;
+    if (first == 0 || !intake->has_time_field || intake->pace_until_ns != INT64_MAX ||
+        intake->shared.plan->stream->key_count != 1)
+        return 0;
+    int64_t newest_ns = intake->newest_ns;
+    for (count = count < room ? count : room; done < count; done++) {
+        int64_t time_ns = batch->time_ns[first + done];
+        struct sw_csv_cell key = sw_csv_cell_at(keys, done);
+        if (time_ns < intake->late_before_ns || time_ns > intake->most_ns || key.len - 1 >= 8)
+            break;
+        uint64_t word = sw_text_word_padded(key.ptr, key.len);
+        const struct sw_key_entry *entry = key_entry(intake, word, key.len);
+        if (!key_is(entry, word, key.len))
+            break;
+        batch->group[first + done] = entry->group;
+        newest_ns = time_ns > newest_ns ? time_ns : newest_ns;
+        late_move(intake, newest_ns - intake->disorder_ns);
+    }
+    intake->newest_ns = newest_ns;
+    batch->rows = first + done;
+    return done;
 }
 
 void sw_intake_reject(struct sw_intake *intake, enum sw_reject kind, uint64_t line_number, const char *reason,

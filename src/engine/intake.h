@@ -52,6 +52,13 @@ void sw_intake_key(struct sw_intake *intake, unsigned key_slot, struct sw_str te
  * arrival time is the event time. May hand the batch to the workers and wait for room there (back-pressure). */
 void sw_intake_commit(struct sw_intake *intake, struct sw_str line);
 
+struct sw_csv_column;
+
+/* Ends up to `count` rows that lie decoded in the batch from the current one on, whose only key are the cells of `keys`, as long as
+ * nothing about them is out of the ordinary (a late row, a key seen for the first time, the end of a chunk). Returns how many; the next
+ * one is for sw_intake_commit. */
+uint32_t sw_intake_commit_cells(struct sw_intake *intake, const struct sw_csv_column *keys, uint32_t count);
+
 /* Counts a row that could not be decoded. `line_number` counts from 1 within the source (0: unknown). */
 void sw_intake_reject(struct sw_intake *intake, enum sw_reject kind, uint64_t line_number, const char *reason,
                       struct sw_str line);

@@ -43,10 +43,15 @@ static void lane_append(struct sw_lane *lane, struct sw_results *results) {
     lane_trim(lane);
 }
 
+/* Only the merger's thread counts, so it need not lock the bus. */
+static void count_up(_Atomic uint64_t *counter, uint64_t by) {
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
 /* A sink that failed once gets nothing more; the job ends. */
 static void window_deliver(struct sw_merger *merger, const struct sw_results *results, const struct sw_window *window) {
-    atomic_fetch_add_explicit(&merger->rows, window->row_count, memory_order_relaxed);
-    atomic_fetch_add_explicit(&merger->windows, 1, memory_order_relaxed);
+    count_up(&merger->rows, window->row_count);
+    count_up(&merger->windows, 1);
     if (merger->tap)
         merger->tap(merger->tap_context, results, window);
     for (unsigned i = 0; i < merger->sink_count; i++) {

@@ -244,7 +244,8 @@ enum sw_status sw_plan_init(struct sw_plan *plan, const struct sw_stream *stream
     }
     sw_record_blank(plan, plan->blank);
     for (unsigned i = 0; i < plan->primitive_count; i++)
-        plan->has_heap_state |= plan->primitives[i].kind >= SW_PRIM_QUANTILE;
+        if (plan->primitives[i].kind >= SW_PRIM_QUANTILE)
+            plan->heap[plan->heap_count++] = (uint8_t)i;
     return SW_OK;
 }
 

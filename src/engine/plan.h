@@ -64,7 +64,8 @@ struct sw_plan {
     struct sw_output outputs[SW_MAX_AGGREGATES]; /* one an aggregate */
     uint32_t record_bytes;                       /* a multiple of 16 */
     char *blank;                                 /* owned: a record of a group without rows */
-    bool has_heap_state;                         /* some primitive may own memory of its own */
+    uint8_t heap[SW_MAX_AGGREGATES + 1];         /* the primitives that may own memory of their own */
+    unsigned heap_count;
 };
 
 SW_MUST_USE enum sw_status sw_plan_init(struct sw_plan *plan, const struct sw_stream *stream, struct sw_error *err);

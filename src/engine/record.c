@@ -93,9 +93,18 @@ static inline void sum_add(struct sum *sum, double value) {
     sum->count++;
 }
 
+/* Whether a row is the first of its record cannot be predicted; a choice between two words costs no guess. */
+static inline double choose(bool is_first, double first, double second) {
+    uint64_t bits[2];
+    memcpy(&bits[0], &second, sizeof second);
+    memcpy(&bits[1], &first, sizeof first);
+    uint64_t chosen = bits[0] ^ ((bits[0] ^ bits[1]) & -(uint64_t)is_first);
+    memcpy(&first, &chosen, sizeof first);
+    return first;
+}
+
 static inline void moments_add(struct moments *moments, double value) {
-    if (moments->count++ == 0)
-        moments->origin = value;
+    moments->origin = choose(moments->count++ == 0, value, moments->origin);
     double distance = value - moments->origin;
     moments->sum += distance;
     moments->sum_squares += distance * distance;
@@ -106,8 +115,9 @@ static inline void moments_add(struct moments *moments, double value) {
 static inline void bundle_add(const struct sw_bundle *bundle, char *record, int64_t time_ns, double value) {
     if (bundle->first != SW_NO_OFFSET) {
         struct edge *edge = (struct edge *)(void *)(record + bundle->first);
-        if (time_ns < edge->time_ns)
-            *edge = (struct edge){time_ns, value};
+        bool is_earlier = time_ns < edge->time_ns;
+        edge->time_ns = is_earlier ? time_ns : edge->time_ns;
+        edge->value = choose(is_earlier, value, edge->value);
     }
     if (bundle->last != SW_NO_OFFSET) {
         struct edge *edge = (struct edge *)(void *)(record + bundle->last);
@@ -220,11 +230,10 @@ static enum sw_status update_one(const struct update *u) {
 }
 
 static double moments_variance(const struct moments *moments) {
-    if (moments->count < 2)
-        return NAN;
     double n = (double)moments->count;
     double squares = moments->sum_squares - moments->sum * moments->sum / n;
-    return squares > 0 ? squares / (n - 1) : 0;
+    double variance = choose(squares > 0, squares / (n - 1), 0);
+    return choose(moments->count < 2, NAN, variance);
 }
 
 static double record_quantile(const struct sw_output *output, const char *record, const struct sw_ddsketch *sketch) {
@@ -267,22 +276,17 @@ void sw_record_blank(const struct sw_plan *plan, char *record) {
     }
 }
 
+/* Most records hold no memory of their own: their sketches had room for what came. */
 void sw_record_release(const struct sw_plan *plan, char *record) {
-    for (unsigned i = 0; i < plan->primitive_count; i++) {
-        union state *state = (union state *)(void *)(record + plan->primitives[i].offset);
-        switch (plan->primitives[i].kind) {
-        case SW_PRIM_QUANTILE:
-            sw_ddsketch_release(&state->quantile);
-            break;
-        case SW_PRIM_DISTINCT:
-            sw_hll_release(&state->distinct);
-            break;
-        case SW_PRIM_TOPK:
+    for (unsigned i = 0; i < plan->heap_count; i++) {
+        const struct sw_primitive *primitive = &plan->primitives[plan->heap[i]];
+        union state *state = (union state *)(void *)(record + primitive->offset);
+        if (primitive->kind == SW_PRIM_TOPK)
             sw_space_saving_release(&state->topk);
-            break;
-        default:
-            break;
-        }
+        else if (primitive->kind == SW_PRIM_QUANTILE && state->quantile.heap)
+            sw_ddsketch_release(&state->quantile);
+        else if (primitive->kind == SW_PRIM_DISTINCT && state->distinct.block)
+            sw_hll_release(&state->distinct);
     }
 }
 

@@ -16,9 +16,14 @@
 
 #define FLUSH_BYTES (256u * 1024u)
 
+/* Copies of a fixed size are a few instructions, those of a variable size a call. */
+#define NAME_BYTES 32u
+#define KEY_STEP 32u
+#define WINDOW_BYTES 128u
+
 /* The key columns of a group as they are written. */
 struct key_text {
-    char *ptr; /* owned; NULL until needed */
+    char *ptr; /* owned, a multiple of KEY_STEP long; NULL until needed */
     size_t len;
     uint32_t generation; /* of the group when it was made */
 };
@@ -47,12 +52,9 @@ struct sw_sink {
     struct sw_buf out;
     struct sw_buf scratch;
     uint64_t rows;
-    char window_text[128]; /* the start and end of the current window, as they are written */
+    char window_text[WINDOW_BYTES]; /* the start and end of the current window, as they are written */
     size_t window_len;
 };
-
-/* Names are mostly short: one copy of a fixed size is an instruction, one of a variable size a call. */
-#define NAME_BYTES 32u
 
 struct column_name {
     char text[NAME_BYTES]; /* of a short name, which begins with a comma and ends ready for the value */
@@ -120,7 +122,7 @@ static enum sw_status key_make(struct sw_sink *sink, struct columns *columns, ui
         return status;
     struct key_text *text = &columns->keys[group];
     sw_free(text->ptr);
-    text->ptr = sw_alloc(sink->scratch.len);
+    text->ptr = sw_alloc_zero((sink->scratch.len + KEY_STEP - 1) / KEY_STEP * KEY_STEP);
     if (!text->ptr)
         return SW_NOMEM;
     text->len = sink->scratch.len;
@@ -170,7 +172,7 @@ static enum sw_status columns_init(struct sw_sink *sink, struct columns *columns
     columns->names = sw_arena_alloc(&sink->arena, (stream->aggregate_count + 1) * sizeof *columns->names);
     if (!columns->names || stream_text_make(sink, columns) != SW_OK)
         return SW_NOMEM;
-    columns->row_bytes = 2 * SW_NUM_I64_MAX + 128 + columns->stream_text.len;
+    columns->row_bytes = WINDOW_BYTES + KEY_STEP + 16 + columns->stream_text.len;
     for (unsigned i = 0; i < stream->aggregate_count; i++) {
         sw_buf_clear(&sink->scratch);
         enum sw_status status = sw_buf_append_byte(&sink->scratch, ',');
@@ -238,6 +240,17 @@ static char *anomalies_write(const struct sw_sink *sink, const struct columns *c
     return to;
 }
 
+static char *window_put(const struct sw_sink *sink, char *to) {
+    memcpy(to, sink->window_text, WINDOW_BYTES);
+    return to + sink->window_len;
+}
+
+static char *key_put(struct sw_str key, char *to) {
+    for (size_t done = 0; done < key.len; done += KEY_STEP)
+        memcpy(to + done, key.ptr + done, KEY_STEP);
+    return to + key.len;
+}
+
 static char *name_write(const struct column_name *name, char *to) {
     if (name->whole.len > NAME_BYTES)
         return put(to, name->whole);
@@ -245,9 +258,11 @@ static char *name_write(const struct column_name *name, char *to) {
     return to + name->whole.len;
 }
 
-/* The last value written. Neighbours are often equal: a window of one trade opens, closes and has its mean at the same price. */
+/* The last value written. Neighbours are often equal: a window of one trade opens, closes and has its mean at the same price.
+ * The first eight bytes are kept apart, because loading what was just stored in smaller or shifted pieces stalls. */
 struct written {
     uint64_t bits; /* of the value: -0 is not 0 and NaN is itself */
+    uint64_t head;
     const char *text;
     size_t len;
 };
@@ -256,12 +271,16 @@ static char *value_write(const struct sw_sink *sink, double value, char *to, str
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
     if (bits == last->bits) {
-        memmove(to, last->text, SW_NUM_F64_MAX); /* the last value may end less than that before `to` */
+        memcpy(to, &last->head, sizeof last->head);
+        if (last->len > sizeof last->head)
+            memmove(to + sizeof last->head, last->text + sizeof last->head, SW_NUM_F64_MAX - sizeof last->head);
         return to + last->len;
     }
-    size_t len = sink->is_csv && !isfinite(value) ? 0 : sw_num_format_f64(value, to);
-    *last = (struct written){bits, to, len};
-    return to + len;
+    last->bits = bits;
+    last->text = to;
+    last->len = sink->is_csv && !isfinite(value) ? 0 : sw_num_format_f64(value, to);
+    memcpy(&last->head, to, sizeof last->head);
+    return to + last->len;
 }
 
 /* A topk is JSON text, which csv quotes. */
@@ -280,13 +299,14 @@ static enum sw_status row_write(struct sw_sink *sink, struct columns *columns, c
     char *to = sink->out.ptr + sink->out.len;
     if (!sink->is_csv)
         *to++ = '{';
-    to = put(to, columns->stream_text);
-    to = put(to, (struct sw_str){sink->window_text, sink->window_len});
-    to = put(to, key);
+    if (columns->stream_text.len > 0)
+        to = put(to, columns->stream_text);
+    to = key_put(key, window_put(sink, to));
     const double *values = results->values + (size_t)row * results->value_count;
     const struct sw_text_ref *text = results->texts + (size_t)row * results->text_count;
-    char zero[SW_NUM_F64_MAX] = "0";
-    struct written last = {0, zero, 1};
+    struct written zero = {.len = 1}, last;
+    memcpy(&zero.head, "0", 1);
+    last = zero;
     for (unsigned i = 0; i < stream->aggregate_count; i++) {
         to = name_write(&columns->names[i], to);
         if (!columns->names[i].is_text) {
@@ -304,7 +324,7 @@ static enum sw_status row_write(struct sw_sink *sink, struct columns *columns, c
         if (status != SW_OK)
             return status;
         to = sink->out.ptr + sink->out.len;
-        last = (struct written){0, zero, 1}; /* the buffer may have moved */
+        last = zero; /* the buffer may have moved */
     }
     if (sink->is_csv)
         *to++ = ',';

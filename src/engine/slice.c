@@ -126,8 +126,11 @@ static enum sw_status open_insert(struct sw_slices *slices, uint32_t at, int64_t
 }
 
 static enum sw_status slice_find(struct sw_slices *slices, int64_t time_ns, struct sw_slice **out) {
-    int64_t start_ns = sw_window_floor(time_ns, slices->plan->stream->window_ns);
-    uint32_t at = slices->open_count; /* rows are mostly in order: look from the end */
+    int64_t window_ns = slices->plan->stream->window_ns;
+    int64_t start_ns = slices->open_count > 0 ? slices->open[slices->open_count - 1]->start_ns + window_ns : 0;
+    if (slices->open_count == 0 || (uint64_t)time_ns - (uint64_t)start_ns >= (uint64_t)window_ns)
+        start_ns = sw_window_floor(time_ns, window_ns); /* mostly it is the next one */
+    uint32_t at = slices->open_count;                   /* rows are mostly in order: look from the end */
     while (at > 0 && slices->open[at - 1]->start_ns > start_ns)
         at--;
     if (at == 0 || slices->open[at - 1]->start_ns != start_ns) {
@@ -140,13 +143,30 @@ static enum sw_status slice_find(struct sw_slices *slices, int64_t time_ns, stru
     return SW_OK;
 }
 
+static void slice_recycle(struct sw_slices *slices, struct sw_slice *slice) {
+    const struct sw_plan *plan = slices->plan;
+    if (plan->heap_count > 0)
+        for (uint32_t i = 0; i < slice->group_count; i++)
+            sw_record_release(plan, sw_slice_record(slice, plan, i));
+    for (uint32_t i = 0; i < slice->block_count; i++) {
+        memcpy(slice->blocks[i], &slices->free_blocks, sizeof slices->free_blocks);
+        slices->free_blocks = slice->blocks[i];
+    }
+    memset(slice->index, 0, (slice->index_mask + 1) * sizeof *slice->index);
+    slice->group_count = slice->block_count = 0;
+    slice->is_changed = false;
+    slice->next_free = slices->free;
+    slices->free = slice;
+    if (slices->recent == slice)
+        slices->recent = NULL;
+}
+
 void sw_slices_init(struct sw_slices *slices, const struct sw_plan *plan) {
     *slices = (struct sw_slices){.plan = plan};
 }
 
 void sw_slices_release(struct sw_slices *slices) {
-    while (slices->open_count > 0)
-        sw_slices_drop_first(slices);
+    sw_slices_drop(slices, slices->open_count);
     while (slices->free) {
         struct sw_slice *next = slices->free->next_free;
         slice_free(slices->free);
@@ -185,23 +205,11 @@ enum sw_status sw_slices_record(struct sw_slices *slices, int64_t time_ns, uint3
     return status;
 }
 
-void sw_slices_drop_first(struct sw_slices *slices) {
-    struct sw_slice *slice = slices->open[0];
-    const struct sw_plan *plan = slices->plan;
-    if (plan->has_heap_state)
-        for (uint32_t i = 0; i < slice->group_count; i++)
-            sw_record_release(plan, sw_slice_record(slice, plan, i));
-    for (uint32_t i = 0; i < slice->block_count; i++) {
-        memcpy(slice->blocks[i], &slices->free_blocks, sizeof slices->free_blocks);
-        slices->free_blocks = slice->blocks[i];
-    }
-    memset(slice->index, 0, (slice->index_mask + 1) * sizeof *slice->index);
-    slice->group_count = slice->block_count = 0;
-    slice->is_changed = false;
-    slice->next_free = slices->free;
-    slices->free = slice;
-    if (slices->recent == slice)
-        slices->recent = NULL;
-    slices->open_count--;
-    memmove(slices->open, slices->open + 1, slices->open_count * sizeof *slices->open);
+void sw_slices_drop(struct sw_slices *slices, uint32_t count) {
+    if (count == 0)
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        slice_recycle(slices, slices->open[i]);
+    slices->open_count -= count;
+    memmove(slices->open, slices->open + count, slices->open_count * sizeof *slices->open);
 }

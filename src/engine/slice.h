@@ -40,8 +40,8 @@ void sw_slices_init(struct sw_slices *slices, const struct sw_plan *plan);
 void sw_slices_release(struct sw_slices *slices);
 /* The record of (time, group), made blank when new. */
 SW_MUST_USE enum sw_status sw_slices_record(struct sw_slices *slices, int64_t time_ns, uint32_t group, char **record);
-/* Forgets the first (oldest) open slice and recycles its memory. */
-void sw_slices_drop_first(struct sw_slices *slices);
+/* Forgets the first (oldest) `count` open slices and recycles their memory. */
+void sw_slices_drop(struct sw_slices *slices, uint32_t count);
 
 static inline char *sw_slice_record(const struct sw_slice *slice, const struct sw_plan *plan, uint32_t position) {
     return slice->blocks[position / SW_SLICE_BLOCK] + (size_t)(position % SW_SLICE_BLOCK) * plan->record_bytes;

@@ -51,18 +51,6 @@ static struct sw_results *results_get(struct sw_worker *worker, struct sw_worker
     return stream->results;
 }
 
-static void results_push(struct sw_worker *worker, struct sw_worker_stream *stream) {
-    struct sw_results *results = stream->results;
-    if (!results)
-        return;
-    stream->results = NULL;
-    results->watermark_ns = stream->closed_ns;
-    results->arrival_mono_ns = stream->arrival_mono_ns;
-    stream->arrival_mono_ns = INT64_MAX;
-    stream->pushed_ns = stream->closed_ns;
-    output_push(worker, results);
-}
-
 /* A chunk is a block that is zero, hence costs no memory, where no group has been yet: the rows of SW_GROUPS_CHUNK groups from the first
  * multiple of SW_ANOMALY_ALIGN on, then the generation of each group's key. */
 static char *anomaly_chunk(struct sw_worker_stream *stream, uint32_t chunk) {
@@ -152,32 +140,66 @@ static void anomaly_tell(struct sw_worker *worker, const struct sw_worker_stream
     sw_events_add(worker->events, &event);
 }
 
-/* Scores a closed row; series are fed in time order because windows close in time order. */
-static void row_score(struct sw_worker *worker, struct sw_worker_stream *stream, int64_t time_ns, uint32_t row) {
-    struct sw_results *results = stream->results;
-    uint32_t group = results->groups[row];
-    const double *values = results->values + (size_t)row * results->value_count;
-    float *scores = results->scores + (size_t)row * results->value_count;
-    void *anomalies = anomaly_of(stream, group);
-    if (!anomalies) {
-        worker_fail(worker, SW_NOMEM);
-        return;
-    }
-    struct sw_anomaly_points points = {time_ns, values, results->value_count, &worker->usual};
-    uint64_t marks = sw_anomaly_row_update(anomalies, &points, scores);
-    results->marks[row] = marks;
-    count_up(&worker->counters.anomalies, (uint64_t)__builtin_popcountll(marks));
-    for (uint64_t left = worker->has_views ? marks : 0; left != 0; left &= left - 1) {
+static void row_anomalies_tell(struct sw_worker *worker, const struct sw_worker_stream *stream, int64_t time_ns,
+                               uint32_t row) {
+    const struct sw_results *results = stream->results;
+    uint64_t marks = results->marks[row];
+    for (uint64_t left = marks; left != 0; left &= left - 1) {
         unsigned i = (unsigned)__builtin_ctzll(left);
+        size_t at = (size_t)row * results->value_count + i;
         if (is_told(stream->plan->stream, marks, i))
             continue;
         anomaly_tell(worker, stream,
                      (struct sw_event){.time_ns = time_ns,
-                                       .group = group,
+                                       .group = results->groups[row],
                                        .aggregate = (uint16_t)i,
-                                       .value = values[i],
-                                       .score = scores[i]});
+                                       .value = results->values[at],
+                                       .score = results->scores[at]});
     }
+}
+
+/* Scores a closed row; series are fed in time order because windows close in time order. */
+static void row_score(struct sw_worker *worker, struct sw_worker_stream *stream, int64_t time_ns, uint32_t row) {
+    struct sw_results *results = stream->results;
+    size_t at = (size_t)row * results->value_count;
+    void *anomalies = anomaly_of(stream, results->groups[row]);
+    results->marks[row] = 0;
+    if (!anomalies) {
+        worker_fail(worker, SW_NOMEM);
+        return;
+    }
+    struct sw_anomaly_points points = {time_ns, results->values + at, results->value_count, &worker->usual};
+    uint64_t marks = sw_anomaly_row_update(anomalies, &points, results->scores + at);
+    if (marks == 0)
+        return;
+    results->marks[row] = marks;
+    count_up(&worker->counters.anomalies, (uint64_t)__builtin_popcountll(marks));
+    if (worker->has_views)
+        row_anomalies_tell(worker, stream, time_ns, row);
+}
+
+/* All rows of a block together: vectors loaded from what was just stored in smaller pieces stall, and rows of different
+ * groups overlap. */
+static void results_score(struct sw_worker *worker, struct sw_worker_stream *stream) {
+    const struct sw_results *results = stream->results;
+    for (uint32_t w = 0; w < results->window_count; w++) {
+        const struct sw_window *window = &results->windows[w];
+        for (uint32_t i = 0; i < window->row_count; i++)
+            row_score(worker, stream, window->start_ns, window->first_row + i);
+    }
+}
+
+static void results_push(struct sw_worker *worker, struct sw_worker_stream *stream) {
+    struct sw_results *results = stream->results;
+    if (!results)
+        return;
+    results_score(worker, stream);
+    stream->results = NULL;
+    results->watermark_ns = stream->closed_ns;
+    results->arrival_mono_ns = stream->arrival_mono_ns;
+    stream->arrival_mono_ns = INT64_MAX;
+    stream->pushed_ns = stream->closed_ns;
+    output_push(worker, results);
 }
 
 static enum sw_status row_texts(const struct sw_worker_stream *stream, struct sw_results *results, const char *record,
@@ -236,7 +258,7 @@ static enum sw_status order_make(struct sw_worker_stream *stream, const struct s
     return SW_OK;
 }
 
-/* Appends the window of `slice` to the stream's results; open ones are not scored. */
+/* Appends the window of `slice` to the stream's results; closed ones are scored later, open ones not at all. */
 static enum sw_status slice_finish(struct sw_worker *worker, struct sw_worker_stream *stream,
                                    const struct sw_slice *slice) {
     struct sw_results *results = results_get(worker, stream);
@@ -263,7 +285,6 @@ static enum sw_status slice_finish(struct sw_worker *worker, struct sw_worker_st
             results->marks[row] = 0;
         } else {
             sw_groups_saw(stream->groups, results->groups[row], window.start_ns);
-            row_score(worker, stream, window.start_ns, row);
         }
     }
     if (status == SW_OK)
@@ -279,13 +300,17 @@ static void stream_advance(struct sw_worker *worker, struct sw_worker_stream *st
         return;
     stream->watermark_ns = watermark_ns;
     int64_t window_ns = stream->plan->stream->window_ns;
-    while (stream->slices.open_count > 0 && stream->slices.open[0]->start_ns <= watermark_ns - window_ns) {
-        slice_finish(worker, stream, stream->slices.open[0]);
-        sw_slices_drop_first(&stream->slices);
+    uint32_t done = 0;
+    while (done < stream->slices.open_count && stream->slices.open[done]->start_ns <= watermark_ns - window_ns) {
+        slice_finish(worker, stream, stream->slices.open[done++]);
         count_up(&worker->counters.windows, 1);
-        if (stream->results && stream->results->row_count >= RESULTS_ROWS)
+        if (stream->results && stream->results->row_count >= RESULTS_ROWS) {
             results_push(worker, stream);
+            sw_slices_drop(&stream->slices, done);
+            done = 0;
+        }
     }
+    sw_slices_drop(&stream->slices, done);
     stream->closed_ns = watermark_ns == INT64_MAX ? INT64_MAX : sw_window_floor(watermark_ns, window_ns);
     if (watermark_ns != INT64_MAX &&
         atomic_load_explicit(stream->closed_before_ns, memory_order_relaxed) < stream->closed_ns)

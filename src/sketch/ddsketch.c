@@ -216,6 +216,15 @@ static enum sw_status spill(struct sw_ddsketch *sketch, struct span span) {
  * must collapse. */
 static inline bool few_add(struct sw_ddsketch *sketch, int32_t index, uint64_t count) {
     unsigned used = sketch->few_used, at = 0;
+    /* The first index, or the only one again: nobody can predict which of the two, so there is one branch for both. */
+    uint64_t first = used == 0 ? 0 : sketch->few_count[0];
+    if (__builtin_expect((used == 0) | ((used == 1) & (sketch->few_index[0] == index)), 1) &&
+        count <= UINT16_MAX - first) {
+        sketch->few_index[0] = index;
+        sketch->few_count[0] = (uint16_t)(first + count);
+        sketch->few_used = 1;
+        return true;
+    }
     while (at < used && sketch->few_index[at] < index) {
         at++;
     }
@@ -468,6 +477,11 @@ double sw_ddsketch_quantile(const struct sw_ddsketch *sketch, double q) {
 }
 
 double sw_ddsketch_quantile_within(const struct sw_ddsketch *sketch, double q, double min, double max) {
+    if (!sketch->is_spilled && sketch->few_used == 1 && q == q) { /* most windows of few rows */
+        double value = sw_ddsketch_bucket_value(sketch->few_index[0]);
+        value = value < min ? min : value;
+        return value > max ? max : value;
+    }
     double value = sw_ddsketch_quantile(sketch, q);
     value = value < min ? min : value;
     return value > max ? max : value;

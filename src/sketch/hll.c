@@ -211,15 +211,15 @@ static __attribute__((noinline)) enum sw_status add_to_full_few(struct sw_hll *h
     return status == SW_OK ? add_to_table(hll, digest) : status;
 }
 
+/* Whether a digest is new cannot be predicted, so room for one is used or left 0 without a branch. */
 static inline enum sw_status add_to_few(struct sw_hll *hll, uint32_t digest) {
-    if (group_has(hll->few, digest)) {
+    bool has = group_has(hll->few, digest);
+    if (__builtin_expect(hll->count < GROUP, 1)) {
+        hll->few[hll->count] = has ? 0 : digest;
+        hll->count += !has;
         return SW_OK;
     }
-    if (hll->count < GROUP) {
-        hll->few[hll->count++] = digest;
-        return SW_OK;
-    }
-    return add_to_full_few(hll, digest);
+    return has ? SW_OK : add_to_full_few(hll, digest);
 }
 
 static inline enum sw_status add_digest(struct sw_hll *hll, uint32_t digest) {

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "base/mem.h"
+#include "engine/csv_columns.h"
 #include "engine/decoder_impl.h"
 
 #define MAX_FIELDS 32
@@ -218,6 +219,25 @@ void sw_intake_commit(struct sw_intake *intake, struct sw_str line) {
     batch->rows++;
     if (batch->rows == SW_BATCH_ROWS || (intake->rows_per_batch && batch->rows >= intake->rows_per_batch))
         batch_change(intake);
+}
+
+/* A row that would be dropped or end the batch is out of the ordinary. */
+static bool commit_is_ordinary(const struct sw_intake *intake) {
+    uint32_t rows = intake->batch->rows + 1;
+    return rows < SW_BATCH_ROWS && (!intake->rows_per_batch || rows < intake->rows_per_batch) &&
+           (!intake->drop_every || (intake->commits + 1) % intake->drop_every != 0);
+}
+
+uint32_t sw_intake_commit_cells(struct sw_intake *intake, const struct sw_csv_column *keys, uint32_t count) {
+    uint32_t done = 0;
+    if (intake->key_count != 1)
+        return 0;
+    for (; done < count && commit_is_ordinary(intake); done++) {
+        struct sw_csv_cell key = sw_csv_cell_at(keys, done);
+        intake->keys[0] = sw_str_make(key.ptr, key.len);
+        sw_intake_commit(intake, SW_STR(""));
+    }
+    return done;
 }
 
 void sw_intake_reject(struct sw_intake *intake, enum sw_reject kind, uint64_t line_number, const char *reason,

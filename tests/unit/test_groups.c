@@ -72,10 +72,9 @@ static void ids_used_again(void **state) {
     assert_int_equal(sw_groups_intern(&groups, SW_STR("old"), &id), SW_OK);
     assert_int_equal(sw_groups_intern(&groups, SW_STR("young"), &id), SW_OK);
     assert_int_equal(sw_groups_reuse(&groups, SW_STR("new"), 100, &id), SW_LIMIT); /* neither was in a window yet */
-    struct sw_group *old = &groups.chunks[0][0];
-    struct sw_group *young = &groups.chunks[0][1];
-    atomic_store(&old->seen_ns, 50);
-    atomic_store(&young->seen_ns, 150);
+    struct sw_group *old = &groups.chunks[0]->groups[0];
+    sw_groups_saw(&groups, 0, 50);
+    sw_groups_saw(&groups, 1, 150);
     assert_int_equal(sw_groups_reuse(&groups, SW_STR("a name that is longer"), 100, &id), SW_OK);
     assert_int_equal(id, 0);
     assert_int_equal(old->generation, 1);
@@ -83,7 +82,7 @@ static void ids_used_again(void **state) {
     assert_int_equal(sw_groups_find(&groups, SW_STR("old"), &id), SW_NOTFOUND);
     assert_int_equal(sw_groups_find(&groups, SW_STR("a name that is longer"), &id), SW_OK);
     assert_int_equal(sw_groups_reuse(&groups, SW_STR("next"), 100, &id), SW_LIMIT); /* it has not been seen either */
-    atomic_store(&old->seen_ns, 60);
+    sw_groups_saw(&groups, 0, 60);
     assert_int_equal(sw_groups_reuse(&groups, SW_STR("short"), 100, &id), SW_OK);
     assert_true(sw_str_eq(old->key, SW_STR("short")));
     assert_int_equal(sw_groups_count(&groups), 2);

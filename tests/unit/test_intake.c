@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "base/hash.h"
+#include "engine/csv_columns.h"
 #include "engine/text_hash.h"
 #include "engine_feed.h"
 
@@ -153,6 +155,93 @@ static void late_by_the_running_watermark(void **state) {
             }
             close_all(intake);
         }
+}
+
+enum { CELL_ROWS = 3 * SW_BATCH_ROWS + 77, CELL_KEYS = 10 };
+
+/* A stream of keys of 0 to 9 bytes, with a late row now and then. */
+struct cells {
+    int64_t times[CELL_ROWS];
+    char text[CELL_ROWS * CELL_KEYS + 8];
+    uint32_t ends[CELL_ROWS + 1]; /* from [1] on */
+};
+
+static void cells_make(struct cells *cells) {
+    uint32_t at = 0;
+    cells->ends[0] = UINT32_MAX;
+    for (uint32_t i = 0; i < CELL_ROWS; i++) {
+        uint64_t random = sw_hash_u64(i);
+        cells->times[i] = i / 3 - (random % 50 == 0 ? (int64_t)(random >> 40 & 31) : 0);
+        uint32_t len = random >> 20 & 31 ? (uint32_t)(random >> 30) % 3 + 1 : (uint32_t)(random >> 30) % CELL_KEYS;
+        memset(cells->text + at, 'a' + (int)(random >> 50 & 3), len);
+        at += len;
+        cells->text[at] = ',';
+        cells->ends[i + 1] = at++;
+    }
+}
+
+/* As many ordinary rows at a time as the intake takes, or none, then one by itself. */
+static void cells_commit(struct sw_intake *intake, const struct cells *cells, bool by_run, uint64_t *taken_by_run) {
+    for (uint32_t row = 0; row < CELL_ROWS; row++) {
+        struct sw_csv_column column = {cells->text, cells->ends + 1 + row, 1, false};
+        uint32_t count = CELL_ROWS - row < 100 ? CELL_ROWS - row : 100, done = 0;
+        struct sw_batch *batch = intake->batch;
+        count = count < SW_BATCH_ROWS - batch->rows ? count : SW_BATCH_ROWS - batch->rows;
+        memcpy(batch->time_ns + batch->rows, cells->times + row, count * sizeof *cells->times);
+        if (by_run)
+            done = sw_intake_commit_cells(intake, &column, count);
+        *taken_by_run += done;
+        row += done;
+        if (row == CELL_ROWS)
+            break;
+        struct sw_csv_cell key = sw_csv_cell_at(&column, done);
+        sw_intake_begin(intake);
+        intake->batch->time_ns[intake->batch->rows] = cells->times[row];
+        sw_intake_key(intake, 0, sw_str_make(key.ptr, key.len));
+        sw_intake_commit(intake, SW_STR(""));
+    }
+    sw_intake_end(intake);
+}
+
+static void batches_equal(struct sw_batch *a, struct sw_batch *b) {
+    assert_int_equal(a->rows, b->rows);
+    assert_int_equal(a->watermark_ns, b->watermark_ns);
+    assert_memory_equal(a->time_ns, b->time_ns, a->rows * sizeof *a->time_ns);
+    assert_memory_equal(a->group, b->group, a->rows * sizeof *a->group);
+    assert_memory_equal(a->chunk_watermark_ns, b->chunk_watermark_ns,
+                        a->rows / SW_CHUNK_ROWS * sizeof *a->chunk_watermark_ns);
+}
+
+/* Ordinary rows of a run leave what the same rows one by one leave: groups, late rows, watermarks. */
+static void a_run_of_cells_is_its_rows(void **state) {
+    static struct cells cells;
+    struct feed feeds[2];
+    struct sw_intake *intakes[2];
+    uint64_t taken[2] = {0, 0};
+    cells_make(&cells);
+    for (unsigned i = 0; i < 2; i++) {
+        feed_open(&feeds[i], &(struct feed_options){.keys = 1, .disorder_ns = 4});
+        struct sw_intake_options options = feed_intake(&feeds[i]);
+        intakes[i] = feed_intake_new(&options);
+        cells_commit(intakes[i], &cells, i == 1, &taken[i]);
+    }
+    assert_true(taken[1] > CELL_ROWS / 2);
+    assert_true(intakes[0]->counters.late > 10);
+    assert_int_equal(intakes[0]->counters.late, intakes[1]->counters.late);
+    assert_int_equal(intakes[0]->counters.rows, intakes[1]->counters.rows);
+    assert_int_equal(intakes[0]->newest_ns, intakes[1]->newest_ns);
+    for (struct sw_batch *batch; (batch = pop(intakes[0]));) {
+        struct sw_batch *other = pop(intakes[1]);
+        assert_non_null(other);
+        batches_equal(batch, other);
+        sw_batch_put(batch);
+        sw_batch_put(other);
+    }
+    assert_null(pop(intakes[1]));
+    for (unsigned i = 0; i < 2; i++) {
+        feed_intake_free(intakes[i]);
+        feed_close(&feeds[i]);
+    }
 }
 
 static void late_rows_go_to_their_file(void **state) {
@@ -457,7 +546,7 @@ static void reader_main(void *context) {
 
 static struct sw_batch *pop_wait(struct sw_intake *intake) {
     struct sw_batch *batch = NULL;
-    for (int i = 0; i < 20000 && !batch; i++) {
+    for (int i = 0; i < 60000 && !batch; i++) {
         batch = pop(intake);
         if (!batch)
             sw_clock_sleep_ns(SW_NS_PER_MS);
@@ -635,6 +724,7 @@ int main(void) {
         cmocka_unit_test(many_keys),
         cmocka_unit_test(keys_of_several_columns),
         cmocka_unit_test(late_by_the_running_watermark),
+        cmocka_unit_test(a_run_of_cells_is_its_rows),
         cmocka_unit_test(late_rows_go_to_their_file),
         cmocka_unit_test(windows_closed_by_others_make_late),
         cmocka_unit_test(times_beyond_what_can_be),

@@ -145,7 +145,7 @@ static void keys_of_ids_used_again(void **state) {
     struct sw_sink *sink = sink_of(&bench, "csv");
     const struct sw_window one = {0, 10, 0, 1};
     assert_int_equal(sw_sink_window(sink, bench.results, &one, &err), SW_OK);
-    bench.groups.chunks[0][0].seen_ns = 0;
+    sw_groups_saw(&bench.groups, 0, 0);
     assert_int_equal(sw_groups_reuse(&bench.groups, SW_STR("new\x1f"), 5, &id), SW_OK);
     assert_int_equal(id, 0);
     assert_int_equal(sw_sink_window(sink, bench.results, &one, &err), SW_OK);

@@ -108,7 +108,7 @@ static void memory_is_used_again(void **state) {
         assert_true(bytes > 0);
         assert_int_equal(slices.bytes, bytes);
         for (int w = 0; w < 3; w++)
-            sw_slices_drop_first(&slices);
+            sw_slices_drop(&slices, 1);
         assert_int_equal(slices.open_count, 0);
     }
 }
@@ -117,7 +117,7 @@ static void what_was_dropped_is_gone(void **state) {
     *record(5, 1) = 9;
     *record(15, 1) = 8;
     record(6, 1); /* the first window is the recent one */
-    sw_slices_drop_first(&slices);
+    sw_slices_drop(&slices, 1);
     assert_int_equal(slices.open_count, 1);
     assert_int_equal(slices.open[0]->start_ns, 10);
     assert_int_equal(*record(15, 1), 8);
@@ -133,8 +133,8 @@ static void rows_mark_their_slice_as_changed(void **state) {
     slices.open[0]->is_changed = slices.open[1]->is_changed = false;
     record(6, 1);
     assert_true(slices.open[0]->is_changed && !slices.open[1]->is_changed);
-    sw_slices_drop_first(&slices);
-    sw_slices_drop_first(&slices);
+    sw_slices_drop(&slices, 1);
+    sw_slices_drop(&slices, 1);
     assert_false(slices.free->is_changed);
 }
 
@@ -152,7 +152,7 @@ static void sketches_are_released(void **state) {
                 assert_int_equal(sw_ddsketch_add(sketch, i * 1000.0), SW_OK);
         }
         if (time_ns >= 30)
-            sw_slices_drop_first(&sketches);
+            sw_slices_drop(&sketches, 1);
     }
     assert_int_equal(sketches.open_count, 3);
     sw_slices_release(&sketches);
