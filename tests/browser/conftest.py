@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine import Engine
+from engine import PATIENCE_S, Engine
 from webdriver import Browser, find_programs
 
 
@@ -39,7 +39,7 @@ def browser(window: Browser) -> Iterator[Browser]:
 def host(sidewinder: Path) -> Iterator[Engine]:
     """A job over this machine."""
     engine = Engine(sidewinder)
-    with urllib.request.urlopen(engine.url) as answer:
+    with urllib.request.urlopen(engine.url, timeout=PATIENCE_S) as answer:
         has_dashboard = b"__sidewinder" in answer.read()
     if not has_dashboard:
         engine.stop()

@@ -14,8 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-START_S = 20.0
-STOP_S = 10.0
+PATIENCE_S = 60.0  # only what hangs takes so long, however busy the machine is
 
 
 class Engine:
@@ -50,7 +49,7 @@ class Engine:
 
         self._reader = threading.Thread(target=listen, daemon=True)
         self._reader.start()
-        assert is_told.wait(START_S), "the engine did not say where it serves"
+        assert is_told.wait(PATIENCE_S), "the engine did not say where it serves"
         found = re.search(r"http://[\d.]+:\d+", "".join(self._said))
         assert found, f"the engine did not start: {''.join(self._said)}"
         self.url = found.group()
@@ -60,16 +59,16 @@ class Engine:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         try:
-            code = self._process.wait(STOP_S)
+            code = self._process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-        self._reader.join(STOP_S)
+        self._reader.join(PATIENCE_S)
         return code
 
     def get(self, path: str, **parameters: str | int) -> Any:
         query = urllib.parse.urlencode(parameters)
-        with urllib.request.urlopen(f"{self.url}{path}?{query}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}{path}?{query}", timeout=PATIENCE_S) as answer:
             return json.load(answer)
 
     def rss_bytes(self) -> int:

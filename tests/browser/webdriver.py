@@ -17,17 +17,41 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
-START_S = 20.0
+PATIENCE_S = 60.0  # only what hangs takes so long, however busy the machine is
+MOVED = ("stale element reference", "element click intercepted", "no such element")
 KEYS = {"Escape": "\ue00c", "Enter": "\ue007", "Space": " ", "Tab": "\ue004"}
 
 
 class BrowserError(Exception):
     """The browser refused a command."""
+
+
+def until_true(what: str, condition: Callable[[], Any]) -> Any:
+    """The first true value of `condition`; fails with `what` when there is none in time."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"not within {PATIENCE_S} s: {what}"
+        time.sleep(0.05)
+
+
+def until_passes(check: Callable[[], None]) -> None:
+    """Repeats `check` while it fails, as long as the page may still be about to show what is right."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return check()
+        except AssertionError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.1)
 
 
 def find_programs() -> tuple[str, str] | None:
@@ -89,7 +113,7 @@ class Browser:
         data = json.dumps(body or {}).encode() if method == "POST" else None
         request = urllib.request.Request(self._base + path, data, {"Content-Type": "application/json"}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=3 * PATIENCE_S) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             value = json.load(error)["value"]
@@ -99,7 +123,7 @@ class Browser:
         with contextlib.suppress(BrowserError, OSError):
             self._call("DELETE", "")
         self._driver.terminate()
-        self._driver.wait(START_S)
+        self._driver.wait(PATIENCE_S)
 
     def goto(self, url: str) -> None:
         self._call("POST", "/url", {"url": url})
@@ -111,24 +135,28 @@ class Browser:
         """Runs JavaScript; `return` gives its value."""
         return self._call("POST", "/execute/sync", {"script": script, "args": list(arguments)})
 
-    def wait(self, condition: str, *arguments: Any, timeout_s: float = 15.0) -> Any:
+    def wait(self, condition: str, *arguments: Any) -> Any:
         """Waits until the JavaScript expression is true, and gives its value."""
-        end = time.monotonic() + timeout_s
-        while True:
-            value = self.run(f"return {condition}", *arguments)
-            if value:
-                return value
-            assert time.monotonic() < end, f"not within {timeout_s} s: {condition}"
-            time.sleep(0.05)
+        return until_true(condition, lambda: self.run(f"return {condition}", *arguments))
 
     def find(self, css: str) -> dict[str, str]:
         found: dict[str, str] = self._call("POST", "/element", {"using": "css selector", "value": css})
         return found
 
     def click(self, css: str) -> None:
-        element = self.find(css)
-        self.run("arguments[0].scrollIntoView({block: 'center'})", element)
-        self._call("POST", f"/element/{element[ELEMENT]}/click")
+        """Waits for the element, and takes it again when the page replaced or covered it meanwhile: nothing was clicked then."""
+        self.wait("document.querySelector(arguments[0])", css)
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                element = self.find(css)
+                self.run("arguments[0].scrollIntoView({block: 'center'})", element)
+                self._call("POST", f"/element/{element[ELEMENT]}/click")
+                return
+            except BrowserError as error:
+                if not any(reason in str(error) for reason in MOVED) or time.monotonic() > end:
+                    raise
+            time.sleep(0.05)
 
     def press(self, *keys: str) -> None:
         """Presses keys one after another, wherever the focus is: "Space", "Escape", or a character."""

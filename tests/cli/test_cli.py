@@ -28,7 +28,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 SECTIONS = {"command", "stdout", "stdout matching", "stderr matching", "needs", "exit"}
-TIMEOUT_S = 60
+TIMEOUT_S = 120
 
 
 @dataclass

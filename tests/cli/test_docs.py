@@ -21,7 +21,7 @@ def command_table() -> dict[str, str]:
 
 
 def help_text(sidewinder: Path, *arguments: str) -> str:
-    done = subprocess.run([sidewinder, *arguments, "--help"], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sidewinder, *arguments, "--help"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 120.0  # only what hangs takes so long, however busy the machine is
 
 Row = dict[str, Any]
 
@@ -137,7 +137,7 @@ class Engine:
         def find() -> re.Match[str] | None:
             found = re.search(pattern, self.stderr)
             if not found and self.process.poll() is not None:
-                self.reader.join(timeout=5)
+                self.reader.join(TIMEOUT_S)
                 found = re.search(pattern, self.stderr)
                 assert found, f"it ended with {self.process.returncode} and never said {pattern!r}:\n{self.stderr}"
             return found

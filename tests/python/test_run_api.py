@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
+import statistics
 import struct
 import subprocess
 import time
@@ -49,6 +51,7 @@ def engine(sidewinder: Path, wanted: list[Row]) -> Iterator[Engine]:
         running.process.stdin.write(events())
         running.process.stdin.close()
         wait_until("all windows", lambda: len(running.query(f"last={WINDOWS + 1}")) == len(wanted))
+        wait_until("their count", lambda: running.metrics()["sidewinder_rows_out_total"] == len(wanted))
         yield running
 
 
@@ -152,6 +155,8 @@ def test_open_windows(sidewinder: Path) -> None:
         "3",
         "--aggregate",
         "n=count()",
+        "--idle",
+        "1h",  # however long the test is held up, silence closes nothing
     ]
     with Engine(sidewinder, *words, "--listen", "127.0.0.1:0", stdin=subprocess.PIPE) as running:
         assert running.process.stdin
@@ -268,7 +273,8 @@ class Live:
 
 @contextmanager
 def live(engine: Engine) -> Iterator[Live]:
-    with connect(f"ws://127.0.0.1:{engine.port}/live", compression="deflate", max_size=None) as connection:
+    with connect(f"ws://127.0.0.1:{engine.port}/live", compression="deflate", max_size=None, open_timeout=TIMEOUT_S,
+                 ping_interval=None, close_timeout=TIMEOUT_S) as connection:  # fmt: skip
         yield Live(connection)
 
 
@@ -307,7 +313,7 @@ def test_live_series(engine: Engine, wanted: list[Row]) -> None:
         hello = session.receive()
         assert hello["type"] == "hello"
         assert hello["started_ns"] == engine.get("/api/streams")["job"]["started_ns"]
-        assert abs(hello["now_ms"] / 1000 - time.time()) < 30
+        assert abs(hello["now_ms"] / 1000 - time.time()) < TIMEOUT_S
         session.send(
             type="subscribe",
             rate_hz=20,
@@ -370,9 +376,10 @@ def test_live_table(engine: Engine, wanted: list[Row]) -> None:
 
 def test_live_stats(engine: Engine) -> None:
     with live(engine) as session:
-        begin = time.monotonic()
-        stats = [session.until("stats") for _ in range(4)][-1]
-        assert 1 < time.monotonic() - begin < 10, "twice a second"
+        seen = [session.until("stats") for _ in range(6)]
+    gaps_ms = [after["now_ms"] - before["now_ms"] for before, after in itertools.pairwise(seen)]
+    assert statistics.median(gaps_ms) > 400, "twice a second; one that was held up brings the next one nearer"
+    stats = seen[-1]
     assert stats["events_total"] == WINDOWS * 100
     assert (stats["late"], stats["malformed"], stats["rejected"], stats["keys"]) == (0, 0, 0, 6)
     assert stats["watermark_ms"] == (WINDOWS - 1) * 1000
@@ -388,7 +395,7 @@ def test_live_stats(engine: Engine) -> None:
 
 def test_live_events_and_updates(sidewinder: Path) -> None:
     """Rows come while somebody watches: frames go on where they were, open windows are sent again, closed ones replace them."""
-    words = ["--source", "-", "--columns", "t,v", "--time", "t:ms", "--aggregate", "n=count(),s=sum(v)"]
+    words = ["--source", "-", "--columns", "t,v", "--time", "t:ms", "--aggregate", "n=count(),s=sum(v)", "--idle", "1h"]
     with (
         Engine(sidewinder, *words, "--listen", "127.0.0.1:0", stdin=subprocess.PIPE) as running,
         live(running) as session,
@@ -412,6 +419,8 @@ def test_live_events_and_updates(sidewinder: Path) -> None:
         source.write(b"300,4\n1100,8\n")
         source.flush()
         watch({0.0: (3, 7), 1000.0: (1, 8)})
+        while not session.events:
+            session.until("stats")
         [event] = session.events
         assert event["level"] == "warn"
         assert "line 2" in event["text"]

@@ -43,6 +43,7 @@ static void test_pipeliner_that_does_not_read(void **state) {
     app->options.write_timeout_ns = 100 * SW_NS_PER_MS;
     start(app);
     int fd = dial(&app->world);
+    turn_until_open(&app->world, 1);
     char path[4096];
     memset(path, 'p', sizeof path);
     struct sw_http_stats stats;
@@ -148,8 +149,8 @@ static void test_slow_head(void **state) {
     struct app *app = *state;
     app->options.head_timeout_ns = 50 * SW_NS_PER_MS;
     start(app);
-    int silent = dial(&app->world);
-    int slow = dial(&app->world);
+    int silent = dial_pair(&app->world);
+    int slow = dial_pair(&app->world);
     struct heard *quiet = calloc(1, sizeof *quiet);
     assert_non_null(quiet);
     /* One header byte per turn, for ever: bytes do not move the deadline. */
@@ -254,8 +255,7 @@ static void test_connection_limits(void **state) {
     assert_int_equal(count_of(&app->heard, "HTTP/1.1 429 "), 1);
     close(fds[2]);
     close(fds[0]);
-    turn(&app->world);
-    turn(&app->world);
+    turn_until_open(&app->world, 1);
     forget(&app->heard);
     fds[0] = dial(&app->world);
     say(&app->world, fds[0], "GET /room HTTP/1.1\r\nHost: a\r\n\r\n");

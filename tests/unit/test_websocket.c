@@ -72,8 +72,7 @@ static int tear_down(void **state) {
     "GET /live HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" \
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
-static int open_socket(struct app *app, const char *more) {
-    int fd = dial(&app->world);
+static int open_socket_over(struct app *app, int fd, const char *more) {
     forget(&app->heard);
     say(&app->world, fd, UPGRADE);
     say(&app->world, fd, more);
@@ -83,6 +82,10 @@ static int open_socket(struct app *app, const char *more) {
     assert_non_null(strstr(app->heard.text, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
     assert_non_null(strstr(app->heard.text, "X-Extra: yes\r\n"));
     return fd;
+}
+
+static int open_socket(struct app *app, const char *more) {
+    return open_socket_over(app, dial(&app->world), more);
 }
 
 /* A masked client frame. */
@@ -326,7 +329,7 @@ static void test_server_closes_and_peer_is_mute(void **state) {
 static void test_ping_timeout(void **state) {
     struct app *app = *state;
     app->options.ping_interval_ns = 10 * SW_NS_PER_MS;
-    int fd = open_socket(app, "");
+    int fd = open_socket_over(app, dial_pair(&app->world), "");
     drop_head(app);
     for (int i = 0; i < 3; i++) { /* as long as pongs come, it lives */
         hear_bytes(app, fd, "\x89\x00", 2);

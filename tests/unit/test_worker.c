@@ -11,6 +11,8 @@
 #include "engine/worker.h"
 #include "engine_feed.h"
 
+#define PATIENCE_NS (60 * SW_NS_PER_S) /* how long a test waits for what must come */
+
 enum { PARTITIONS_MAX = 3 };
 
 static struct feed feed;
@@ -208,7 +210,8 @@ static void batches_of_any_size(void **state) {
 
 /* Worker 0, in its thread, comes to have given what is expected, and has nothing more to give. */
 static void expect(const char *expected) {
-    for (int i = 0; i < 5000 && !sw_str_eq(sw_buf_view(&seen), sw_str_from(expected)); i++) {
+    int64_t deadline_ns = sw_clock_mono_ns() + PATIENCE_NS;
+    while (!sw_str_eq(sw_buf_view(&seen), sw_str_from(expected)) && sw_clock_mono_ns() < deadline_ns) {
         sw_clock_sleep_ns(SW_NS_PER_MS);
         drain(0);
     }
