@@ -31,24 +31,25 @@ OPERATION lanes lanes_load(const float *from) {
     return _mm256_loadu_ps(from);
 }
 
-OPERATION void lanes_store(float *to, lanes value) {
-    _mm256_storeu_ps(to, value);
+OPERATION void lanes_store(float *to, mask is_new, lanes value, lanes old) {
+    _mm256_storeu_ps(to, _mm256_blendv_ps(old, value, is_new));
 }
 
 OPERATION words words_load(const float *from) {
     return (words)_mm256_loadu_ps(from);
 }
 
-OPERATION void words_store(float *to, words value) {
-    _mm256_storeu_ps(to, (__m256)value);
+OPERATION void words_store(float *to, mask is_new, words value, words old) {
+    lanes_store(to, is_new, (lanes)value, (lanes)old);
 }
 
 OPERATION words tails_load(const int16_t *from) {
     return (words)_mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)(const void *)from));
 }
 
-OPERATION void tails_store(int16_t *to, words value) {
-    __m256i halves = _mm256_packs_epi32((__m256i)value, (__m256i)value);
+OPERATION void tails_store(int16_t *to, mask is_new, words value, words old) {
+    __m256i chosen = (__m256i)_mm256_blendv_ps((__m256)old, (__m256)value, is_new);
+    __m256i halves = _mm256_packs_epi32(chosen, chosen);
     _mm_storeu_si128((__m128i *)(void *)to, _mm256_castsi256_si128(_mm256_permute4x64_epi64(halves, 0x08)));
 }
 

@@ -31,24 +31,24 @@ OPERATION lanes lanes_load(const float *from) {
     return _mm512_loadu_ps(from);
 }
 
-OPERATION void lanes_store(float *to, lanes value) {
-    _mm512_storeu_ps(to, value);
+OPERATION void lanes_store(float *to, mask is_new, lanes value, lanes old) {
+    _mm512_mask_storeu_ps(to, is_new, value);
 }
 
 OPERATION words words_load(const float *from) {
     return (words)_mm512_loadu_ps(from);
 }
 
-OPERATION void words_store(float *to, words value) {
-    _mm512_storeu_ps(to, (__m512)value);
+OPERATION void words_store(float *to, mask is_new, words value, words old) {
+    _mm512_mask_storeu_ps(to, is_new, (__m512)value);
 }
 
 OPERATION words tails_load(const int16_t *from) {
     return (words)_mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)from));
 }
 
-OPERATION void tails_store(int16_t *to, words value) {
-    _mm256_storeu_si256((__m256i *)(void *)to, _mm512_cvtepi32_epi16((__m512i)value));
+OPERATION void tails_store(int16_t *to, mask is_new, words value, words old) {
+    _mm256_mask_storeu_epi16(to, is_new, _mm512_cvtepi32_epi16((__m512i)value));
 }
 
 OPERATION lanes lanes_of(words value) {

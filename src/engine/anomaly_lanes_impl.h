@@ -80,31 +80,21 @@ LANES_INLINE struct state state_load(const struct sw_anomaly_step *step, unsigne
     };
 }
 
-LANES_INLINE void state_store(const struct sw_anomaly_step *step, unsigned first, const struct state *now) {
+/* `now` where there was a point; elsewhere what was loaded, `old`, stays. Which are absent changes from row to row, so
+ * there is no branch. */
+LANES_INLINE void state_store(const struct sw_anomaly_step *step, unsigned first, const struct state *now,
+                              const struct state *old, mask is_present) {
     float *at = sw_anomaly_floats(step->row, step->lanes, SW_ANOMALY_LEVEL) + first;
     unsigned stride = step->lanes;
-    lanes_store(at + SW_ANOMALY_LEVEL * stride, now->level);
-    lanes_store(at + SW_ANOMALY_LEVEL_SCALE * stride, now->level_scale);
-    lanes_store(at + SW_ANOMALY_STEP_SCALE * stride, now->step_scale);
-    lanes_store(at + SW_ANOMALY_DRIFT_SCALE * stride, now->drift_scale);
-    lanes_store(at + SW_ANOMALY_PREVIOUS * stride, now->previous);
-    lanes_store(at + SW_ANOMALY_FAST * stride, now->fast);
-    lanes_store(at + SW_ANOMALY_EXCESS * stride, now->excess);
-    words_store(at + SW_ANOMALY_PACKED * stride, now->packed);
-    tails_store((int16_t *)(void *)(step->row + 1) + first, words_of(now->tail));
-}
-
-/* `now` where there was a point, `old` elsewhere. */
-LANES_INLINE void state_keep_absent(struct state *now, const struct state *old, mask is_present) {
-    now->level = lanes_pick(is_present, now->level, old->level);
-    now->level_scale = lanes_pick(is_present, now->level_scale, old->level_scale);
-    now->step_scale = lanes_pick(is_present, now->step_scale, old->step_scale);
-    now->drift_scale = lanes_pick(is_present, now->drift_scale, old->drift_scale);
-    now->previous = lanes_pick(is_present, now->previous, old->previous);
-    now->fast = lanes_pick(is_present, now->fast, old->fast);
-    now->excess = lanes_pick(is_present, now->excess, old->excess);
-    now->tail = lanes_pick(is_present, now->tail, old->tail);
-    now->packed = words_pick(is_present, now->packed, old->packed);
+    lanes_store(at + SW_ANOMALY_LEVEL * stride, is_present, now->level, old->level);
+    lanes_store(at + SW_ANOMALY_LEVEL_SCALE * stride, is_present, now->level_scale, old->level_scale);
+    lanes_store(at + SW_ANOMALY_STEP_SCALE * stride, is_present, now->step_scale, old->step_scale);
+    lanes_store(at + SW_ANOMALY_DRIFT_SCALE * stride, is_present, now->drift_scale, old->drift_scale);
+    lanes_store(at + SW_ANOMALY_PREVIOUS * stride, is_present, now->previous, old->previous);
+    lanes_store(at + SW_ANOMALY_FAST * stride, is_present, now->fast, old->fast);
+    lanes_store(at + SW_ANOMALY_EXCESS * stride, is_present, now->excess, old->excess);
+    words_store(at + SW_ANOMALY_PACKED * stride, is_present, now->packed, old->packed);
+    tails_store((int16_t *)(void *)(step->row + 1) + first, is_present, words_of(now->tail), words_of(old->tail));
 }
 
 /* The first points of a series: plain means, else they would count too much, no scores, and at first no scale to clip
@@ -262,10 +252,7 @@ LANES_TARGET void LANES_UPDATE(struct sw_anomaly_step *step, unsigned first) {
     if (step->is_cleaning) {
         state_clean(&now);
     }
-    if (mask_bits(is_present) != lanes_below(count)) {
-        state_keep_absent(&now, &old, is_present);
-    }
-    state_store(step, first, &now);
+    state_store(step, first, &now, &old, is_present);
     step->present |= (uint64_t)mask_bits(is_present) << first;
     unsigned anomalies = mask_bits(is_normal) ^ lanes_below(LANES_COUNT);
     step->anomalies |= (uint64_t)anomalies << first;

@@ -29,8 +29,8 @@ static inline lanes lanes_load(const float *from) {
     return *from;
 }
 
-static inline void lanes_store(float *to, lanes value) {
-    *to = value;
+static inline void lanes_store(float *to, mask is_new, lanes value, lanes old) {
+    *to = is_new ? value : old;
 }
 
 static inline words words_load(const float *from) {
@@ -39,7 +39,8 @@ static inline words words_load(const float *from) {
     return value;
 }
 
-static inline void words_store(float *to, words value) {
+static inline void words_store(float *to, mask is_new, words value, words old) {
+    value = is_new ? value : old;
     __builtin_memcpy(to, &value, sizeof value);
 }
 
@@ -47,8 +48,8 @@ static inline words tails_load(const int16_t *from) {
     return *from;
 }
 
-static inline void tails_store(int16_t *to, words value) {
-    *to = (int16_t)value;
+static inline void tails_store(int16_t *to, mask is_new, words value, words old) {
+    *to = (int16_t)(is_new ? value : old);
 }
 
 static inline lanes lanes_of(words value) {

@@ -243,9 +243,11 @@ enum sw_status sw_plan_init(struct sw_plan *plan, const struct sw_stream *stream
         return sw_fail(err, status, "cannot plan stream '%" SW_STR_FMT "': out of memory", SW_STR_ARG(stream->name));
     }
     sw_record_blank(plan, plan->blank);
-    for (unsigned i = 0; i < plan->primitive_count; i++)
-        if (plan->primitives[i].kind >= SW_PRIM_QUANTILE)
-            plan->heap[plan->heap_count++] = (uint8_t)i;
+    for (unsigned i = 0; i < plan->primitive_count; i++) {
+        uint32_t owner = sw_primitive_owner(&plan->primitives[i]);
+        if (owner != SW_NO_OFFSET)
+            plan->heap[plan->heap_count++] = (struct sw_owner){owner, i};
+    }
     return SW_OK;
 }
 

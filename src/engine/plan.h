@@ -52,6 +52,11 @@ struct sw_output {
     uint32_t min_offset, max_offset;
 };
 
+struct sw_owner {
+    uint32_t owner;     /* offset in the record of the pointer to that memory */
+    uint32_t primitive; /* position */
+};
+
 struct sw_plan {
     const struct sw_stream *stream; /* borrowed */
     struct sw_field *fields;        /* owned; every field once */
@@ -64,7 +69,7 @@ struct sw_plan {
     struct sw_output outputs[SW_MAX_AGGREGATES]; /* one an aggregate */
     uint32_t record_bytes;                       /* a multiple of 16 */
     char *blank;                                 /* owned: a record of a group without rows */
-    uint8_t heap[SW_MAX_AGGREGATES + 1];         /* the primitives that may own memory of their own */
+    struct sw_owner heap[SW_MAX_AGGREGATES + 1]; /* the primitives that may own memory of their own */
     unsigned heap_count;
 };
 

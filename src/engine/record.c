@@ -245,6 +245,16 @@ static double record_quantile(const struct sw_output *output, const char *record
     return sw_ddsketch_quantile_within(sketch, output->parameter, min, max);
 }
 
+static void primitive_release(const struct sw_primitive *primitive, char *record) {
+    union state *state = (union state *)(void *)(record + primitive->offset);
+    if (primitive->kind == SW_PRIM_TOPK)
+        sw_space_saving_release(&state->topk);
+    else if (primitive->kind == SW_PRIM_QUANTILE)
+        sw_ddsketch_release(&state->quantile);
+    else if (primitive->kind == SW_PRIM_DISTINCT)
+        sw_hll_release(&state->distinct);
+}
+
 uint32_t sw_primitive_bytes(enum sw_primitive_kind kind) {
     return (state_bytes[kind] + 7u) & ~7u;
 }
@@ -276,17 +286,26 @@ void sw_record_blank(const struct sw_plan *plan, char *record) {
     }
 }
 
+uint32_t sw_primitive_owner(const struct sw_primitive *primitive) {
+    switch (primitive->kind) {
+    case SW_PRIM_QUANTILE:
+        return primitive->offset + (uint32_t)offsetof(struct sw_ddsketch, heap);
+    case SW_PRIM_DISTINCT:
+        return primitive->offset + (uint32_t)offsetof(struct sw_hll, block);
+    case SW_PRIM_TOPK:
+        return primitive->offset + (uint32_t)offsetof(struct sw_space_saving, entries);
+    default:
+        return SW_NO_OFFSET;
+    }
+}
+
 /* Most records hold no memory of their own: their sketches had room for what came. */
 void sw_record_release(const struct sw_plan *plan, char *record) {
     for (unsigned i = 0; i < plan->heap_count; i++) {
-        const struct sw_primitive *primitive = &plan->primitives[plan->heap[i]];
-        union state *state = (union state *)(void *)(record + primitive->offset);
-        if (primitive->kind == SW_PRIM_TOPK)
-            sw_space_saving_release(&state->topk);
-        else if (primitive->kind == SW_PRIM_QUANTILE && state->quantile.heap)
-            sw_ddsketch_release(&state->quantile);
-        else if (primitive->kind == SW_PRIM_DISTINCT && state->distinct.block)
-            sw_hll_release(&state->distinct);
+        const void *owned;
+        memcpy(&owned, record + plan->heap[i].owner, sizeof owned);
+        if (owned)
+            primitive_release(&plan->primitives[plan->heap[i].primitive], record);
     }
 }
 

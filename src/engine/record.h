@@ -17,6 +17,9 @@ struct sw_rows {
 };
 
 uint32_t sw_primitive_bytes(enum sw_primitive_kind kind); /* a multiple of 8 */
+/* Where in a record a primitive keeps the pointer to memory of its own, NULL while it has none; SW_NO_OFFSET for kinds
+ * that never have any. */
+uint32_t sw_primitive_owner(const struct sw_primitive *primitive);
 void sw_record_blank(const struct sw_plan *plan, char *record);
 void sw_record_release(const struct sw_plan *plan, char *record);
 

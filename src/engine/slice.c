@@ -11,12 +11,26 @@ static uint32_t index_slot(uint32_t group, uint32_t mask) {
     return (group * 0x9e3779b1u) >> 7 & mask;
 }
 
+/* The record of a group that is not in `direct`; NULL when it has none. */
+static char *index_find(const struct sw_slices *slices, const struct sw_slice *slice, uint32_t group) {
+    if (slice->index_count == 0)
+        return NULL;
+    for (uint32_t at = index_slot(group, slice->index_mask); slice->index[at]; at = (at + 1) & slice->index_mask) {
+        uint32_t position = slice->index[at] - 1;
+        if (slice->groups[position] == group)
+            return sw_slice_record(slice, slices->plan, position);
+    }
+    return NULL;
+}
+
 static enum sw_status index_grow(struct sw_slice *slice) {
-    uint32_t slots = (slice->index_mask + 1) * 2;
+    uint32_t slots = slice->index ? (slice->index_mask + 1) * 2 : INDEX_FIRST;
     uint32_t *index = sw_alloc_array_zero(slots, sizeof *index);
     if (!index)
         return SW_NOMEM;
     for (uint32_t i = 0; i < slice->group_count; i++) {
+        if (slice->groups[i] < SW_SLICE_DIRECT)
+            continue;
         uint32_t at = index_slot(slice->groups[i], slots - 1);
         while (index[at])
             at = (at + 1) & (slots - 1);
@@ -35,18 +49,6 @@ static void slice_free(struct sw_slice *slice) {
     sw_free(slice->groups);
     sw_free(slice->blocks);
     sw_free(slice);
-}
-
-static struct sw_slice *slice_new(void) {
-    struct sw_slice *slice = sw_alloc_zero(sizeof *slice);
-    if (!slice)
-        return NULL;
-    slice->index = sw_alloc_array_zero(INDEX_FIRST, sizeof *slice->index);
-    slice->index_mask = INDEX_FIRST - 1;
-    if (slice->index)
-        return slice;
-    sw_free(slice);
-    return NULL;
 }
 
 static enum sw_status block_add(struct sw_slices *slices, struct sw_slice *slice) {
@@ -82,10 +84,18 @@ static enum sw_status groups_grow(struct sw_slice *slice) {
     return SW_OK;
 }
 
+static void index_put(struct sw_slice *slice, uint32_t group, uint32_t position_plus_one) {
+    uint32_t at = index_slot(group, slice->index_mask);
+    while (slice->index[at])
+        at = (at + 1) & slice->index_mask;
+    slice->index[at] = position_plus_one;
+    slice->index_count++;
+}
+
 /* Adds `group`, which is not there. The index grows first: on SW_NOMEM the slice holds what it held. */
-static enum sw_status group_add(struct sw_slices *slices, struct sw_slice *slice, uint32_t group) {
+static enum sw_status group_add(struct sw_slices *slices, struct sw_slice *slice, uint32_t group, char **out) {
     enum sw_status status = SW_OK;
-    if ((slice->group_count + 1) * 2 > slice->index_mask)
+    if (group >= SW_SLICE_DIRECT && (slice->index_count + 1) * 2 > slice->index_mask)
         status = index_grow(slice);
     if (status == SW_OK && slice->group_count == slice->group_room)
         status = groups_grow(slice);
@@ -93,12 +103,14 @@ static enum sw_status group_add(struct sw_slices *slices, struct sw_slice *slice
         status = block_add(slices, slice);
     if (status != SW_OK)
         return status;
-    uint32_t at = index_slot(group, slice->index_mask);
-    while (slice->index[at])
-        at = (at + 1) & slice->index_mask;
-    slice->groups[slice->group_count] = group;
-    memcpy(sw_slice_record(slice, slices->plan, slice->group_count), slices->plan->blank, slices->plan->record_bytes);
-    slice->index[at] = ++slice->group_count;
+    char *record = sw_slice_record(slice, slices->plan, slice->group_count);
+    memcpy(record, slices->plan->blank, slices->plan->record_bytes);
+    slice->groups[slice->group_count++] = group;
+    if (group < SW_SLICE_DIRECT)
+        slice->direct[group] = record;
+    else
+        index_put(slice, group, slice->group_count);
+    *out = record;
     return SW_OK;
 }
 
@@ -115,7 +127,7 @@ static enum sw_status open_insert(struct sw_slices *slices, uint32_t at, int64_t
     if (slice)
         slices->free = slice->next_free;
     else
-        slice = slice_new();
+        slice = sw_alloc_zero(sizeof *slice);
     if (!slice)
         return SW_NOMEM;
     slice->start_ns = start_ns;
@@ -152,8 +164,12 @@ static void slice_recycle(struct sw_slices *slices, struct sw_slice *slice) {
         memcpy(slice->blocks[i], &slices->free_blocks, sizeof slices->free_blocks);
         slices->free_blocks = slice->blocks[i];
     }
-    memset(slice->index, 0, (slice->index_mask + 1) * sizeof *slice->index);
-    slice->group_count = slice->block_count = 0;
+    for (uint32_t i = 0; i < slice->group_count; i++)
+        if (slice->groups[i] < SW_SLICE_DIRECT)
+            slice->direct[slice->groups[i]] = NULL;
+    if (slice->index_count > 0)
+        memset(slice->index, 0, (slice->index_mask + 1) * sizeof *slice->index);
+    slice->group_count = slice->block_count = slice->index_count = 0;
     slice->is_changed = false;
     slice->next_free = slices->free;
     slices->free = slice;
@@ -190,19 +206,11 @@ enum sw_status sw_slices_record(struct sw_slices *slices, int64_t time_ns, uint3
             return status;
     }
     slice->is_changed = true;
-    uint32_t at = index_slot(group, slice->index_mask);
-    for (; slice->index[at]; at = (at + 1) & slice->index_mask) {
-        uint32_t position = slice->index[at] - 1;
-        if (slice->groups[position] == group) {
-            *record = sw_slice_record(slice, slices->plan, position);
-            return SW_OK;
-        }
-    }
-    uint32_t position = slice->group_count;
-    enum sw_status status = group_add(slices, slice, group);
-    if (status == SW_OK)
-        *record = sw_slice_record(slice, slices->plan, position);
-    return status;
+    char *known = group < SW_SLICE_DIRECT ? slice->direct[group] : index_find(slices, slice, group);
+    if (__builtin_expect(!known, 0))
+        return group_add(slices, slice, group, record);
+    *record = known;
+    return SW_OK;
 }
 
 void sw_slices_drop(struct sw_slices *slices, uint32_t count) {

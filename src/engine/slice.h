@@ -11,19 +11,22 @@
 
 #include "engine/plan.h"
 
-#define SW_SLICE_BLOCK 8u /* records in a block */
+#define SW_SLICE_BLOCK 8u   /* records in a block */
+#define SW_SLICE_DIRECT 64u /* groups with an id below this are found without a search */
 
 struct sw_slice {
     int64_t start_ns;
     uint32_t group_count;
-    uint32_t index_mask; /* slots - 1 */
-    uint32_t *index;     /* open addressing: position in `groups` + 1, 0 where empty */
-    uint32_t *groups;    /* in the order of their first row */
+    uint32_t index_count; /* groups in `index`: those not in `direct` */
+    uint32_t index_mask;  /* slots - 1 */
+    uint32_t *index;      /* open addressing: position in `groups` + 1, 0 where empty; NULL until needed */
+    uint32_t *groups;     /* in the order of their first row */
     uint32_t group_room;
     char **blocks;
     uint32_t block_count, block_room;
     bool is_changed; /* since it was last looked at for a view */
     struct sw_slice *next_free;
+    char *direct[SW_SLICE_DIRECT]; /* the record of each group with so small an id; NULL where there is none */
 };
 
 struct sw_slices {

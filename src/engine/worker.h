@@ -38,6 +38,7 @@ struct sw_worker_stream {
     unsigned text_count;
     struct sw_results_pool pool;
     struct sw_results *results; /* being filled, or NULL */
+    unsigned held_batches;      /* since the last block was handed on */
     struct sw_results *end;     /* for the last block: without memory too the merger must learn of the end */
     int64_t arrival_mono_ns;    /* of the oldest row no view has shown; INT64_MAX: none */
     int64_t next_view_ns;

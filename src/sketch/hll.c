@@ -211,8 +211,15 @@ static __attribute__((noinline)) enum sw_status add_to_full_few(struct sw_hll *h
     return status == SW_OK ? add_to_table(hll, digest) : status;
 }
 
-/* Whether a digest is new cannot be predicted, so room for one is used or left 0 without a branch. */
+/* Whether a digest is new cannot be predicted, so room for one is used or left 0 without a branch. Two words are
+ * compared one by one: what was just stored as a word is at hand for a load of that word, a wider one waits for it. */
 static inline enum sw_status add_to_few(struct sw_hll *hll, uint32_t digest) {
+    if (__builtin_expect(hll->count <= 2, 1)) {
+        bool has = (hll->few[0] == digest) | (hll->few[1] == digest);
+        hll->few[hll->count] = has ? 0 : digest;
+        hll->count += !has;
+        return SW_OK;
+    }
     bool has = group_has(hll->few, digest);
     if (__builtin_expect(hll->count < GROUP, 1)) {
         hll->few[hll->count] = has ? 0 : digest;

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "engine/sink.h"
 #include "engine_parts.h"
 
@@ -185,6 +186,52 @@ static void equal_values(void **state) {
     bench_release(&bench);
 }
 
+enum { WIDE = 12, WIDE_ROWS = 500 };
+
+/* Values that are equal over any distance in a row, and some that only look equal: 0 and -0, NaN and infinity. */
+static double wide_value(unsigned row, unsigned column) {
+    static const double values[] = {0.0, -0.0, NAN, INFINITY, 491800, 491800.25, 1e-7, 123456789012.5, 7};
+    uint32_t dice = (row * WIDE + column) * 2654435761u;
+    return values[(dice >> 16) % (2 + row % 8)];
+}
+
+static void equal_values_of_wide_rows(void **state) {
+    struct bench bench;
+    struct sw_error err = {0};
+    struct sw_buf wanted = {0};
+    bench_init(&bench);
+    parts_release(&bench.parts);
+    parts_init(&bench.parts,
+               "a=sum(x),b=min(x),c=max(x),d=first(x),e=last(x),f=mean(x),g=sum(y),h=min(y),i=max(y),"
+               "j=first(y),k=last(y),l=mean(y)",
+               0);
+    bench.job.streams[0] = bench.parts.stream;
+    bench.results->value_count = WIDE;
+    bench.results->text_count = 0;
+    assert_int_equal(sw_results_reserve(bench.results, WIDE_ROWS), SW_OK);
+    bench.results->row_count = WIDE_ROWS;
+    for (unsigned row = 0; row < WIDE_ROWS; row++) {
+        bench.results->groups[row] = group_of(&bench, SW_STR(""));
+        bench.results->marks[row] = 0;
+        assert_int_equal(sw_buf_append(&wanted, SW_STR("{\"window_start_ns\":0,\"window_end_ns\":10")), SW_OK);
+        for (unsigned i = 0; i < WIDE; i++) {
+            char text[SW_NUM_F64_MAX];
+            double value = bench.results->values[row * WIDE + i] = wide_value(row, i);
+            size_t len = sw_num_format_f64(value, text);
+            assert_int_equal(sw_buf_append_format(&wanted, ",\"%c\":%.*s", 'a' + (int)i, (int)len, text), SW_OK);
+        }
+        assert_int_equal(sw_buf_append(&wanted, SW_STR("}\n")), SW_OK);
+    }
+    assert_int_equal(sw_buf_append_byte(&wanted, '\0'), SW_OK);
+    struct sw_sink *sink = sink_of(&bench, "jsonl");
+    assert_int_equal(sw_sink_window(sink, bench.results, &(struct sw_window){0, 10, 0, WIDE_ROWS}, &err), SW_OK);
+    assert_int_equal(sw_sink_flush(sink, &err), SW_OK);
+    assert_file(&bench, wanted.ptr);
+    sw_buf_release(&wanted);
+    sw_sink_close(sink);
+    bench_release(&bench);
+}
+
 static void what_cannot_be_opened(void **state) {
     static const struct {
         const char *uri;
@@ -278,6 +325,7 @@ int main(void) {
         cmocka_unit_test(csv),
         cmocka_unit_test(keys_of_ids_used_again),
         cmocka_unit_test(equal_values),
+        cmocka_unit_test(equal_values_of_wide_rows),
         cmocka_unit_test(what_cannot_be_opened),
         cmocka_unit_test(several_streams_are_named),
         cmocka_unit_test(a_full_disk_at_the_end),

@@ -94,6 +94,26 @@ static void many_groups_and_addresses_stay(void **state) {
     }
 }
 
+/* Ids that are found directly and ids that are searched for, in turn and again in the next life of the slice. */
+static void small_and_large_ids_side_by_side(void **state) {
+    static const uint32_t ids[] = {
+        0, 1000, SW_SLICE_DIRECT - 1, SW_SLICE_DIRECT, 1, SW_SLICE_DIRECT + 1, UINT32_MAX - 1};
+    enum { IDS = sizeof ids / sizeof ids[0] };
+    for (int64_t round = 0; round < 4; round++) {
+        uint32_t used = round % 2 ? 3 : IDS; /* those of the life before must not be found */
+        for (uint32_t i = 0; i < used; i++) {
+            uint64_t *count = record(round * 10, ids[i]);
+            assert_int_equal(*count, 0);
+            *count = i + 1;
+        }
+        for (uint32_t i = 0; i < used; i++)
+            assert_int_equal(*record(round * 10 + 9, ids[i]), i + 1);
+        assert_int_equal(slices.open[0]->group_count, used);
+        assert_memory_equal(slices.open[0]->groups, ids, used * sizeof ids[0]);
+        sw_slices_drop(&slices, 1);
+    }
+}
+
 static void memory_is_used_again(void **state) {
     size_t bytes = 0;
     for (int64_t round = 0; round < 20; round++) {
@@ -158,11 +178,11 @@ static void sketches_are_released(void **state) {
     sw_slices_release(&sketches);
 }
 
-/* 60 groups in each of 20 windows; *done counts what was there or added. */
+/* 60 groups in each of 20 windows, half with ids that are searched for; *done counts what was there or added. */
 static enum sw_status fill(uint32_t *done) {
     for (*done = 0; *done < 1200; ++*done) {
         char *out;
-        enum sw_status status = sw_slices_record(&slices, *done / 60 * 10, *done % 60, &out);
+        enum sw_status status = sw_slices_record(&slices, *done / 60 * 10, *done % 60 + SW_SLICE_DIRECT - 30, &out);
         if (status != SW_OK)
             return status;
     }
@@ -197,6 +217,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(one_record_for_each_window_and_group, setup, teardown),
         cmocka_unit_test_setup_teardown(windows_are_in_order_of_time, setup, teardown),
         cmocka_unit_test_setup_teardown(many_groups_and_addresses_stay, setup, teardown),
+        cmocka_unit_test_setup_teardown(small_and_large_ids_side_by_side, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_is_used_again, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_dropped_is_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(rows_mark_their_slice_as_changed, setup, teardown),

@@ -163,20 +163,20 @@ static void windows_by_start_and_rows_by_key(void **state) {
     stop(&setting);
 }
 
-static void many_groups_are_sorted_too(void **state) {
+static void assert_many_groups_sorted(const char *prefix) {
     const struct setting setting = {.feed = {.keys = 1}, .partitions = 1, .workers = 1};
     static const unsigned counts[] = {1, 2, 24, 25, 700};
     for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
         struct sw_buf expected = {0};
-        char key[16];
+        char key[32];
         start(&setting);
         for (unsigned i = 0; i < counts[c]; i++) {
-            snprintf(key, sizeof key, "%05u", (i * 7919u + 13) % counts[c]);
+            snprintf(key, sizeof key, "%s%05u", prefix, (i * 7919u + 13) % counts[c]);
             feed_row(intakes[0], 5, (i * 7919u + 13) % counts[c], key);
         }
         assert_int_equal(sw_buf_append_format(&expected, "0"), SW_OK);
         for (unsigned i = 0; i < counts[c]; i++)
-            assert_int_equal(sw_buf_append_format(&expected, " %05u=%u", i, i), SW_OK);
+            assert_int_equal(sw_buf_append_format(&expected, " %s%05u=%u", prefix, i, i), SW_OK);
         assert_int_equal(sw_buf_append_byte(&expected, '\n'), SW_OK);
         run(&setting);
         assert_int_equal(seen.len, expected.len);
@@ -184,6 +184,12 @@ static void many_groups_are_sorted_too(void **state) {
         sw_buf_release(&expected);
         stop(&setting);
     }
+}
+
+/* Keys that differ in their first eight bytes, and keys that do not. */
+static void many_groups_are_sorted_too(void **state) {
+    assert_many_groups_sorted("");
+    assert_many_groups_sorted("the same ");
 }
 
 /* Results do not depend on how rows fall into batches: windows close within a full one, or between small ones. */
@@ -291,17 +297,19 @@ static void rows_of_windows_others_closed_are_late(void **state) {
     stop(&setting);
 }
 
+/* Of batches that wait one behind the other it is told every fourth time, and at the last one. */
 static void a_worker_without_rows_tells_how_far_it_is(void **state) {
     const struct setting setting = {.feed = {.keys = 1}, .partitions = 1, .workers = 2};
     start(&setting);
-    feed_row(intakes[0], 5, 1, "a");
-    sw_intake_flush(intakes[0]);
-    feed_row(intakes[0], 15, 1, "a");
+    for (int64_t i = 0; i < 9; i++) {
+        feed_row(intakes[0], 10 * i + 5, 1, "a");
+        sw_intake_flush(intakes[0]);
+    }
     sw_intake_end(intakes[0]);
     uint32_t shard = sw_groups_get(&feed.groups, 0)->shard;
     for (unsigned w = 0; w < 2; w++)
         sw_worker_main(&workers[w]);
-    static const int64_t watermarks[] = {0, 10, INT64_MAX};
+    static const int64_t watermarks[] = {30, 70, INT64_MAX};
     for (int i = 0; i < 3; i++) {
         struct sw_results *results = sw_ring_pop(&workers[1 - shard % 2].output);
         assert_non_null(results);
@@ -312,7 +320,31 @@ static void a_worker_without_rows_tells_how_far_it_is(void **state) {
     assert_true(drain(1 - shard % 2));
     assert_seen("");
     assert_true(drain(shard % 2));
-    assert_seen("0 a=1\n10 a=1\n");
+    assert_seen("0 a=1\n10 a=1\n20 a=1\n30 a=1\n40 a=1\n50 a=1\n60 a=1\n70 a=1\n80 a=1\n");
+    stop(&setting);
+}
+
+/* However long the row of waiting batches, a finished window is not held back longer than for three more of them. */
+static void windows_are_held_for_a_few_batches_only(void **state) {
+    const struct setting setting = {.partitions = 1, .workers = 1};
+    enum { BATCHES = 12 };
+    int64_t next_ns = 0;
+    start(&setting);
+    for (int64_t i = 0; i < BATCHES; i++) {
+        feed_row(intakes[0], 10 * i + 5, 1, NULL);
+        sw_intake_flush(intakes[0]);
+    }
+    sw_intake_end(intakes[0]);
+    sw_worker_main(&workers[0]);
+    struct sw_results *results;
+    while ((results = sw_ring_pop(&workers[0].output))) {
+        assert_true(results->window_count <= 4);
+        assert_true(results->is_end || results->window_count > 0);
+        for (uint32_t i = 0; i < results->window_count; i++, next_ns += 10)
+            assert_int_equal(results->windows[i].start_ns, next_ns);
+        sw_results_put(results);
+    }
+    assert_int_equal(next_ns, 10 * BATCHES);
     stop(&setting);
 }
 
@@ -392,6 +424,26 @@ static void views_see_open_windows(void **state) {
     sw_thread_join(&thread);
     assert_true(drain(0));
     assert_seen("open 10 =2\nopen 20 =4\n0 =1\n10 =2\n20 =4\n");
+    stop(&setting);
+}
+
+/* Closed windows that were held back leave before the look, and as closed ones. */
+static void views_do_not_open_what_is_closed(void **state) {
+    const struct setting setting = {.partitions = 1, .workers = 1, .has_views = true};
+    struct sw_thread thread = {0};
+    start(&setting);
+    feed_row(intakes[0], 5, 1, NULL);
+    feed_row(intakes[0], 15, 2, NULL);
+    feed_row(intakes[0], 25, 4, NULL);
+    sw_intake_flush(intakes[0]);
+    feed_row(intakes[0], 35, 8, NULL);
+    sw_intake_flush(intakes[0]);
+    worker_start(&thread);
+    expect("0 =1\n10 =2\nopen 20 =4\n20 =4\nopen 30 =8\n");
+    sw_intake_end(intakes[0]);
+    sw_thread_join(&thread);
+    assert_true(drain(0));
+    assert_seen("0 =1\n10 =2\nopen 20 =4\n20 =4\nopen 30 =8\n30 =8\n");
     stop(&setting);
 }
 
@@ -517,9 +569,11 @@ int main(void) {
         cmocka_unit_test(a_window_waits_for_all_who_speak),
         cmocka_unit_test(rows_of_windows_others_closed_are_late),
         cmocka_unit_test(a_worker_without_rows_tells_how_far_it_is),
+        cmocka_unit_test(windows_are_held_for_a_few_batches_only),
         cmocka_unit_test(texts),
         cmocka_unit_test(anomalies_are_marked_counted_and_told),
         cmocka_unit_test(views_see_open_windows),
+        cmocka_unit_test(views_do_not_open_what_is_closed),
         cmocka_unit_test(threads_lose_nothing),
         cmocka_unit_test(init_without_memory),
         cmocka_unit_test(run_without_memory),
