@@ -17,7 +17,7 @@ PYTHON_TOOLS := $(shell grep -l '^.!/usr/bin/env python3' tools/*)
 FIXED_LAYOUT = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test check unit fmt lint fuzz bench cover sanitize tsan hooks clean \
+.PHONY: help build run test check unit fmt lint fuzz bench cover sanitize tsan pythons hooks clean \
 	check-format check-layers check-headers check-python check-dashboard warnings
 
 help: ## show this list
@@ -137,6 +137,9 @@ build-tsan/build.ninja: | .venv/.tests
 
 build-cover/build.ninja: | .venv/.tests
 	@CC=gcc $(MESON) setup build-cover $(BARE) --buildtype=debug -Db_coverage=true
+
+pythons: ## make CPython 3.13 to 3.15 for the tests in build/pythons (root, debootstrap)
+	@tools/pythons
 
 hooks: ## install the pre-commit hook
 	@git config core.hooksPath .githooks

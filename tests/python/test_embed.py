@@ -19,12 +19,13 @@ int main(int argc, char **argv) {
     return fwrite(text.ptr, 1, text.len, stdout) == text.len ? 0 : 1;
 }
 """
+PAGE = ["--gzip", "cli/dashboard_page.h", "sw_dashboard_page"]
 
 
 def test_round_trip(tool: Any, tmp_path: Path) -> None:
     page = bytes(range(256)) * 5 + 'ü\\"??/\n'.encode()
     (tmp_path / "page.html").write_bytes(page)
-    tool.main([str(tmp_path / "page.html"), str(tmp_path / "page.c")])
+    tool.main([*PAGE, str(tmp_path / "page.html"), str(tmp_path / "page.c")])
     (tmp_path / "reader.c").write_text(READER)
     reader = tmp_path / "reader"
     subprocess.run(["gcc", "-I", ROOT / "src", "-o", reader, tmp_path / "reader.c", tmp_path / "page.c"], check=True)
@@ -33,10 +34,14 @@ def test_round_trip(tool: Any, tmp_path: Path) -> None:
 
 
 def test_same_input_same_output(tool: Any) -> None:
-    assert tool.embed(b"<html>") == tool.embed(b"<html>")
+    assert tool.embed(b"<html>", "page", True) == tool.embed(b"<html>", "page", True)
 
 
-def test_empty_page_is_refused(tool: Any, tmp_path: Path) -> None:
+def test_without_gzip_there_is_one_text(tool: Any) -> None:
+    assert "gzip" not in tool.embed(b"<html>", "page", False)
+
+
+def test_empty_file_is_refused(tool: Any, tmp_path: Path) -> None:
     (tmp_path / "page.html").write_bytes(b"")
-    with pytest.raises(SystemExit, match="the page is empty"):
-        tool.main([str(tmp_path / "page.html"), str(tmp_path / "page.c")])
+    with pytest.raises(SystemExit, match="it is empty"):
+        tool.main([*PAGE, str(tmp_path / "page.html"), str(tmp_path / "page.c")])
