@@ -65,14 +65,36 @@ static int teardown(void **state) {
 static void nothing_is_this_machine(void **state) {
     parse("");
     assert_str(run.job.name, "host");
-    assert_int_equal(run.job.source_count, 1);
+    assert_int_equal(run.job.source_count, 2);
     assert_str(run.job.sources[0].uri, "host://");
-    assert_true(run.job.stream_count > 1);
+    assert_str(run.job.sources[1].uri, "python://");
+    assert_int_equal(run.job.stream_count, 6);
+    assert_int_equal(run.job.sources[1].stream, 5);
+    assert_str(run.job.streams[5].name, "python");
     assert_int_equal(run.job.workers, 1);
     assert_str(run.listen, "127.0.0.1:8080");
     assert_true(run.job.has_views);
     assert_int_equal(run.token.len, 0);
     assert_int_equal(run.duration_ns, 0);
+}
+
+static void sensors_go_alone_or_together(void **state) {
+    parse("--source python://?pid=42 --sink jsonl:-");
+    assert_str(run.job.name, "python");
+    assert_int_equal(run.job.stream_count, 1);
+    assert_int_equal(run.job.source_count, 1);
+    assert_str(run.job.sources[0].uri, "python://?pid=42");
+    assert_int_equal(run.job.sources[0].stream, 0);
+    assert_str(run.job.streams[0].keys[0], "process");
+    sw_run_release(&run);
+    parse("--source host://?hz=5");
+    assert_int_equal(run.job.stream_count, 5);
+    assert_int_equal(run.job.source_count, 1);
+    sw_run_release(&run);
+    parse("--source python://?hz=2 --source host:// --window 5s");
+    assert_str(run.job.sources[0].uri, "host://");
+    assert_str(run.job.sources[1].uri, "python://?hz=2");
+    assert_int_equal(run.job.streams[5].window_ns, 5 * SW_NS_PER_S);
 }
 
 static void a_file_and_the_defaults(void **state) {
@@ -251,6 +273,9 @@ static void refused(void **state) {
         {"--source ingest://a --source ingest://a", "--source ingest://a is given twice"},
         {"--key a", "host:// brings its own streams"},
         {"--source a.csv --source host://", "host:// brings its own streams"},
+        {"--source python:// --key a", "python:// brings its own streams"},
+        {"--source python:// --source a.csv", "python:// brings its own streams"},
+        {"--source python:// --source python://?pid=1", "python:// go once each"},
         {"--source a.csv --sink jsonl:- --keep 5", "--keep is about the dashboard"},
         {"--source a.csv --sink jsonl:- --host h", "--host is about the dashboard"},
         {"--source a.csv --sink jsonl:- --no-auth", "--no-auth is about the dashboard"},
@@ -358,6 +383,7 @@ static void every_allocation_may_fail(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nothing_is_this_machine, setup, teardown),
+        cmocka_unit_test_setup_teardown(sensors_go_alone_or_together, setup, teardown),
         cmocka_unit_test_setup(a_file_and_the_defaults, setup),
         cmocka_unit_test_setup(names_and_formats_follow_from_the_source, setup),
         cmocka_unit_test_setup_teardown(everything_said, setup, teardown),
