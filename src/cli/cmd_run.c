@@ -200,9 +200,10 @@ static void session_close(struct session *session) {
 }
 
 static void help_print(void) {
-    printf("usage: sidewinder run [OPTION ...]\n\n"
-           "Analyses this machine, or any stream of rows, in event time, and serves the result live.\n"
-           "Without a source it reads this machine; without a sink it serves the dashboard.\n");
+    printf(
+        "usage: sidewinder run [OPTION ...]\n\n"
+        "Analyses this machine, or any stream of rows, in event time, and serves the result live.\n"
+        "Without a source it reads this machine and its Python processes; without a sink it serves the dashboard.\n");
     sw_options_print(sw_run_options);
     printf("\nExample:\n"
            "  sidewinder run --source ticks.csv --columns ms,price,size --time ms:ms --window 1s \\\n"

@@ -101,6 +101,23 @@ enum sw_status sw_options_parse(const struct sw_option_syntax *syntax, char **wo
     return status;
 }
 
+enum sw_status sw_option_duration(const struct sw_option *option, struct sw_str value, int64_t *duration_ns,
+                                  struct sw_error *err) {
+    char with_unit[32];
+    bool is_plain = value.len > 0 && value.len < sizeof with_unit - 1;
+    for (size_t i = 0; i < value.len && is_plain; i++)
+        is_plain = (value.ptr[i] >= '0' && value.ptr[i] <= '9') || value.ptr[i] == '.';
+    if (is_plain) {
+        memcpy(with_unit, value.ptr, value.len);
+        with_unit[value.len] = 's';
+        value = sw_str_make(with_unit, value.len + 1);
+    }
+    if (sw_str_to_duration_ns(value, duration_ns) == SW_OK)
+        return SW_OK;
+    return sw_fail(err, SW_INVALID, "--%s %.*s: expected a time such as 500ms, 10s, 5m or a number of seconds",
+                   option->name, SW_STR_ARG(value));
+}
+
 /* Wraps `text` at LINE_WIDTH, each line at the help column. */
 static void help_print(const char *text) {
     int column = HELP_COLUMN;

@@ -31,6 +31,9 @@ struct sw_option_syntax {
 };
 SW_MUST_USE enum sw_status sw_options_parse(const struct sw_option_syntax *syntax, char **words, sw_option_fn fn,
                                             void *context, struct sw_error *err);
+/* A duration as options take it: "500ms", "10s", "5m", or a plain number of seconds, "2.5". SW_INVALID names the option. */
+SW_MUST_USE enum sw_status sw_option_duration(const struct sw_option *option, struct sw_str value, int64_t *duration_ns,
+                                              struct sw_error *err);
 void sw_options_print(const struct sw_option *options); /* to stdout, two columns */
 
 #endif

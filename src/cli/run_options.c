@@ -51,9 +51,9 @@ const struct sw_option sw_run_options[] = {
     [HEAD_INPUT] = {"Input", NULL, NULL},
     [SOURCE] =
         {"source", "URI",
-         "where rows come from: host:// (this machine, ?hz=1 to 100; the default), a path (plain, .gz, .zst), - for "
-         "stdin, tcp://ADDRESS:PORT or udp://ADDRESS:PORT (listens there), ingest://NAME (HTTP POST to "
-         "/ingest/NAME); several may be given"},
+         "where rows come from: host:// (this machine, ?hz=1 to 100) and python:// (the Python processes on it, ?pid=PID "
+         "for one of them), which together are the default; a path (plain, .gz, .zst), - for stdin, tcp://ADDRESS:PORT or "
+         "udp://ADDRESS:PORT (listens there), ingest://NAME (HTTP POST to /ingest/NAME); several may be given"},
     [FORMAT] = {"format", "NAME", "csv, jsonl, influx or statsd; the default follows from the path's ending, else csv"},
     [COLUMNS] = {"columns", "A,B,...", "names of the csv columns; without it the first line names them"},
     [DELIMITER] = {"delimiter", "CHAR", "between csv fields; a comma by default, \\t for a tab"},
@@ -429,19 +429,43 @@ static enum sw_status stream_job(struct draft *draft, struct sw_error *err) {
                                &draft->run->arena, stream, err);
 }
 
-static enum sw_status host_job(struct draft *draft, struct sw_str uri, struct sw_error *err) {
+static bool is_sensor(struct sw_str uri) {
+    return sw_str_starts(uri, SW_STR("host://")) || sw_str_starts(uri, SW_STR("python://"));
+}
+
+/* This machine and its Python processes bring their streams along; without any source both are watched. */
+static enum sw_status sensor_job(struct draft *draft, struct sw_error *err) {
+    struct sw_str host = {NULL, 0}, python = {NULL, 0};
+    bool is_other = false;
+    for (unsigned i = 0; i < draft->source_count; i++) {
+        struct sw_str *kind = sw_str_starts(draft->sources[i], SW_STR("host://")) ? &host : &python;
+        is_other |= !is_sensor(draft->sources[i]);
+        if (is_sensor(draft->sources[i]) && kind->len > 0)
+            return sw_fail(err, SW_INVALID, "--source %.*s: host:// and python:// go once each",
+                           SW_STR_ARG(draft->sources[i]));
+        if (is_sensor(draft->sources[i]))
+            *kind = draft->sources[i];
+    }
     if (draft->has_key || draft->has_time || draft->aggregates.len || draft->columns.len || draft->has_format ||
-        draft->replay.len || draft->has_delimiter || draft->has_disorder || draft->run->job.late_path.len ||
-        draft->source_count > 1)
+        draft->replay.len || draft->has_delimiter || draft->has_disorder || draft->run->job.late_path.len || is_other)
         return sw_fail(
             err, SW_INVALID,
-            "host:// brings its own streams, so it goes with --window and the output options only; give another --source to "
-            "use --key, --time, --columns, --delimiter, --format, --replay, --aggregate, --disorder or --late");
+            "%s brings its own streams, so it goes with --window and the output options only; give another --source to "
+            "use --key, --time, --columns, --delimiter, --format, --replay, --aggregate, --disorder or --late",
+            host.len > 0 || draft->source_count == 0 ? "host://" : "python://");
+    if (draft->source_count == 0) {
+        host = SW_STR("host://");
+        python = SW_STR("python://");
+    }
     struct sw_job *job = &draft->run->job;
-    job->name = draft->name.len ? draft->name : SW_STR("host");
+    job->name = draft->name.len ? draft->name : host.len ? SW_STR("host") : SW_STR("python");
     job->workers = job->workers ? job->workers : 1; /* a few hundred rows a second */
-    enum sw_status status = sw_host_job(job, &draft->run->arena, uri, draft->stream.window_ns);
-    return status == SW_OK ? SW_OK : sw_fail(err, status, "cannot plan host://: %s", sw_status_text(status));
+    enum sw_status status = SW_OK;
+    if (host.len > 0)
+        status = sw_host_job(job, &draft->run->arena, host, draft->stream.window_ns);
+    if (status == SW_OK && python.len > 0)
+        status = sw_python_job(job, &draft->run->arena, python, draft->stream.window_ns);
+    return status == SW_OK ? SW_OK : sw_fail(err, status, "cannot plan the job: %s", sw_status_text(status));
 }
 
 static enum sw_status token_read(struct draft *draft, struct sw_error *err) {
@@ -506,11 +530,10 @@ enum sw_status sw_run_parse(struct sw_run *run, char **words, struct sw_error *e
     enum sw_status status = sw_options_parse(&syntax, words, option_set, &draft, err);
     if (status != SW_OK || run->wants_help)
         return status;
-    struct sw_str host = draft.source_count == 0 ? SW_STR("host://") : draft.sources[0];
+    bool has_sensor = draft.source_count == 0;
     for (unsigned i = 0; i < draft.source_count; i++)
-        if (sw_str_starts(draft.sources[i], SW_STR("host://")))
-            host = draft.sources[i];
-    status = sw_str_starts(host, SW_STR("host://")) ? host_job(&draft, host, err) : stream_job(&draft, err);
+        has_sensor |= is_sensor(draft.sources[i]);
+    status = has_sensor ? sensor_job(&draft, err) : stream_job(&draft, err);
     if (status == SW_OK)
         status = listen_check(&draft, err);
     return status == SW_OK && run->listen.len > 0 && !run->is_open_to_all ? token_read(&draft, err) : status;
