@@ -4,6 +4,7 @@ import "./styles/base.css";
 import "./styles/bars.css";
 import "./styles/panels.css";
 import "./styles/engine.css";
+import "./styles/python.css";
 import { App } from "./ui/app";
 import type { LatestValue } from "./ui/chart";
 
@@ -23,6 +24,8 @@ export interface Handle {
     charts: Record<string, Record<string, Record<string, LatestValue>>>;
   };
   points(stream: string, aggregate: string, key: string, count: number): [number, number | null][];
+  /* The Python tab: the processes last heard of, and what the page of one shows. */
+  python(): ReturnType<App["python"]["shown"]>;
 }
 
 declare global {
@@ -60,6 +63,9 @@ window.__sidewinder = {
       if (points.length > 0) return points;
     }
     return [];
+  },
+  python() {
+    return app.python.shown();
   },
 };
 

@@ -14,6 +14,7 @@ const FULL: ViewState = {
   collapsed: ["disk", "net"],
   zoom: { from: 1381175990000, to: 1381176010000 },
   level: "anomaly",
+  process: 4242,
 };
 
 describe("the address", () => {
@@ -40,6 +41,13 @@ describe("the address", () => {
     ).toEqual(DEFAULT_STATE);
     expect(parseState("#sort=__proto__:-x").sorts["cpu"]).toBeUndefined();
     expect(parseState("#%E0%A4%A").filter).toBe("");
+  });
+
+  it("opens the Python tab for a process", () => {
+    expect(parseState("#process=42")).toEqual({ ...DEFAULT_STATE, tab: "python", process: 42 });
+    expect(formatState({ ...DEFAULT_STATE, tab: "python", process: 42 })).toBe("#process=42");
+    expect(formatState({ ...DEFAULT_STATE, tab: "python" })).toBe("#tab=python");
+    expect(parseState("#process=-1&process=x").process).toBeNull();
   });
 
   it("takes a key of no parts for none", () => {

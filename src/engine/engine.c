@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "base/mem.h"
+#include "engine/host_job.h"
 
 #define KEEP_WINDOWS 600u
 #define MAX_KEYS 1000000u
@@ -108,9 +109,9 @@ static enum sw_status outputs_check(const struct sw_engine *engine, struct sw_er
     return SW_OK;
 }
 
-/* Every source feeds one intake, but host:// one for each of the job's streams. */
-static unsigned intakes_of(const struct sw_engine *engine, const struct sw_source *source) {
-    return source->kind == SW_SOURCE_HOST ? engine->job.stream_count : 1;
+/* Every source feeds one intake, but host:// one for each of its streams. */
+static unsigned intakes_of(const struct sw_source *source) {
+    return source->kind == SW_SOURCE_HOST ? SW_HOST_STREAMS : 1;
 }
 
 static enum sw_status intake_add(struct sw_engine *engine, struct sw_source *source, unsigned stream,
@@ -204,7 +205,7 @@ static enum sw_status intakes_init(struct sw_engine *engine) {
     unsigned total = 0;
     for (unsigned i = 0; i < engine->source_count; i++) {
         const struct sw_source *source = &engine->sources[i];
-        for (unsigned s = 0; s < intakes_of(engine, source); s++, total++)
+        for (unsigned s = 0; s < intakes_of(source); s++, total++)
             partitions[source->spec->stream + s]++;
     }
     engine->intakes = sw_alloc_array_zero(total, sizeof *engine->intakes);
@@ -214,7 +215,7 @@ static enum sw_status intakes_init(struct sw_engine *engine) {
     memset(partitions, 0, sizeof partitions);
     for (unsigned i = 0; i < engine->source_count && status == SW_OK; i++) {
         struct sw_source *source = &engine->sources[i];
-        unsigned count = intakes_of(engine, source);
+        unsigned count = intakes_of(source);
         source->intakes = sw_alloc_array_zero(count, sizeof *source->intakes);
         status = source->intakes ? SW_OK : SW_NOMEM;
         for (unsigned s = 0; s < count && status == SW_OK; s++) {

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "engine/python_process.h"
 #include "probe/host.h"
 
 #define CPU(member) offsetof(struct sw_host_cpu, member)
@@ -11,6 +12,7 @@
 #define DISK(member) offsetof(struct sw_host_disk, member)
 #define NET(member) offsetof(struct sw_host_net, member)
 #define PROCESS(member) offsetof(struct sw_host_process, member)
+#define PYTHON(member) offsetof(struct sw_python_figures, member)
 
 /* The names of processes change all day: their ids are used again once nothing shows them any more. */
 #define PROCESS_KEYS 2048u
@@ -80,6 +82,18 @@ static const struct sw_host_column process_columns[] = {
     {"major_faults", NULL, "/s", PROCESS(major_faults_per_s), false},
     {"read_bytes", "Storage read by process", "bytes/s", PROCESS(read_bytes_per_s), false},
     {"write_bytes", "Storage written by process", "bytes/s", PROCESS(write_bytes_per_s), false},
+    {0},
+};
+
+static const struct sw_host_column python_columns[] = {
+    {"cpu", "CPU by Python process", "%", PYTHON(cpu), false},
+    {"gil", "GIL held", "%", PYTHON(gil), true},
+    {"waiters", "Threads waiting for the GIL", "", PYTHON(waiters), false},
+    {"running", NULL, "", PYTHON(running), false},
+    {"threads", NULL, "", PYTHON(threads), false},
+    {"handoffs", "GIL hand-offs", "/s", PYTHON(handoffs), false},
+    {"collections", "Garbage collections", "/s", PYTHON(collections), false},
+    {"rss", "Memory by Python process", "bytes", PYTHON(rss_bytes), false},
     {0},
 };
 
@@ -163,6 +177,48 @@ const struct sw_host_column *sw_host_columns(enum sw_host_stream stream) {
     return streams[stream].columns;
 }
 
+const struct sw_host_column *sw_python_columns(void) {
+    return python_columns;
+}
+
+/* The text column, which aggregates_build leaves to be added. */
+static enum sw_status function_add(struct sw_stream *stream, struct sw_arena *arena) {
+    struct sw_stream text = {0};
+    enum sw_status status =
+        sw_aggregates_parse(SW_STR(SW_PYTHON_FUNCTION "=topk(" SW_PYTHON_FUNCTION ",1)"), arena, &text, NULL);
+    struct sw_aggregate *all = sw_arena_alloc(arena, (stream->aggregate_count + 1) * sizeof *all);
+    if (status != SW_OK || !all)
+        return SW_NOMEM;
+    memcpy(all, stream->aggregates, stream->aggregate_count * sizeof *all);
+    all[stream->aggregate_count++] = text.aggregates[0];
+    stream->aggregates = all;
+    return SW_OK;
+}
+
+static enum sw_status stream_build(struct sw_stream *stream, const struct sw_host_column *columns,
+                                   struct sw_arena *arena) {
+    enum sw_status status = aggregates_build(stream, columns, arena);
+    return status == SW_OK ? charts_build(stream, columns, arena) : status;
+}
+
+enum sw_status sw_python_job(struct sw_job *job, struct sw_arena *arena, struct sw_str uri, int64_t window_ns) {
+    struct sw_stream *stream = &job->streams[job->stream_count];
+    *stream = (struct sw_stream){.name = SW_STR("python"),
+                                 .title = SW_STR("Python processes"),
+                                 .keys = {SW_STR("process")},
+                                 .key_count = 1,
+                                 .window_ns = window_ns,
+                                 .max_keys = PROCESS_KEYS,
+                                 .table_sort = SW_STR("cpu")};
+    enum sw_status status = stream_build(stream, python_columns, arena);
+    if (status == SW_OK)
+        status = function_add(stream, arena);
+    if (status != SW_OK)
+        return status;
+    job->sources[job->source_count++] = (struct sw_source_spec){.uri = uri, .stream = job->stream_count++};
+    return SW_OK;
+}
+
 enum sw_status sw_host_job(struct sw_job *job, struct sw_arena *arena, struct sw_str uri, int64_t window_ns) {
     job->stream_count = SW_HOST_STREAMS;
     for (unsigned i = 0; i < SW_HOST_STREAMS; i++) {
@@ -173,9 +229,7 @@ enum sw_status sw_host_job(struct sw_job *job, struct sw_arena *arena, struct sw
                                      .max_keys = streams[i].max_keys};
         if (streams[i].key)
             stream->keys[stream->key_count++] = sw_str_from(streams[i].key);
-        enum sw_status status = aggregates_build(stream, streams[i].columns, arena);
-        if (status == SW_OK)
-            status = charts_build(stream, streams[i].columns, arena);
+        enum sw_status status = stream_build(stream, streams[i].columns, arena);
         if (status != SW_OK)
             return status;
     }

@@ -48,6 +48,7 @@ static const struct {
 static void on_call(void *context, const struct sw_http_call *call) {
     struct sw_serve *serve = context;
     static const struct sw_str ingest = {"/ingest/", 8};
+    static const struct sw_str processes = {"/api/processes", 14};
     /* The page itself holds no data, and has a field for the token. */
     if (sw_str_eq(call->path, SW_STR("/")) && sw_http_guard_check(&serve->guard, call, NULL) == SW_GUARD_UNAUTHORIZED) {
         page_call(serve, call);
@@ -59,17 +60,24 @@ static void on_call(void *context, const struct sw_http_call *call) {
         sw_ingest_call(serve, call, sw_str_skip(call->path, ingest.len));
         return;
     }
+    bool is_get = call->head->method == SW_HTTP_GET || call->head->method == SW_HTTP_HEAD;
+    struct sw_str below = sw_str_skip(call->path, processes.len);
+    if (is_get && sw_str_starts(call->path, processes) && (below.len == 0 || below.ptr[0] == '/')) {
+        sw_api_processes(serve, call, below);
+        return;
+    }
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         if (!sw_str_eq(call->path, sw_str_from(routes[i].path)))
             continue;
-        if (call->head->method == SW_HTTP_GET || call->head->method == SW_HTTP_HEAD)
+        if (is_get)
             routes[i].call(serve, call);
         else
             sw_serve_reply(call->ref, 405, NULL, SW_STR("only GET is answered here\n"));
         return;
     }
-    sw_serve_reply(call->ref, 404, NULL,
-                   SW_STR("there are /, /live, /api/streams, /api/query, /health, /metrics and /ingest/NAME\n"));
+    sw_serve_reply(
+        call->ref, 404, NULL,
+        SW_STR("there are /, /live, /api/streams, /api/query, /api/processes, /health, /metrics and /ingest/NAME\n"));
 }
 
 static void on_news(void *context) {

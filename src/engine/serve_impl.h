@@ -79,6 +79,9 @@ void sw_api_key_write(const struct sw_serve *serve, unsigned stream, uint32_t gr
 void sw_api_row_write(const struct sw_serve *serve, const struct sw_view_window *window, uint32_t row,
                       uint64_t aggregates, struct sw_json *json);
 
+/* python_api.c: `path` is what follows "/api/processes". */
+void sw_api_processes(struct sw_serve *serve, const struct sw_http_call *call, struct sw_str path);
+
 /* live.c: WebSocket; live_sse.c: server-sent events. */
 void sw_live_call(struct sw_serve *serve, const struct sw_http_call *call);
 void sw_live_news(struct sw_serve *serve);  /* there are new windows */

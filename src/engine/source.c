@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/num.h"
+#include "engine/python_watch.h"
 #include "net/socket.h"
 
 #define HOST_HZ 10.0
@@ -77,6 +78,7 @@ enum sw_status sw_source_kind_of(struct sw_str uri, enum sw_source_kind *kind, s
         const char *scheme;
         enum sw_source_kind kind;
     } schemes[] = {{"host://", SW_SOURCE_HOST},
+                   {"python://", SW_SOURCE_PYTHON},
                    {"tcp://", SW_SOURCE_TCP},
                    {"udp://", SW_SOURCE_UDP},
                    {"ingest://", SW_SOURCE_INGEST}};
@@ -90,7 +92,7 @@ enum sw_status sw_source_kind_of(struct sw_str uri, enum sw_source_kind *kind, s
     if (colon)
         return sw_fail(
             err, SW_INVALID,
-            "unknown source '%.*s'; there are host://, tcp://ADDRESS:PORT, udp://ADDRESS:PORT, ingest://NAME, - and a path",
+            "unknown source '%.*s'; there are host://, python://, tcp://ADDRESS:PORT, udp://ADDRESS:PORT, ingest://NAME, - and a path",
             SW_STR_ARG(uri));
     *kind = SW_SOURCE_FILE;
     return SW_OK;
@@ -109,6 +111,8 @@ enum sw_status sw_source_open(struct sw_source *source, struct sw_error *err) {
         return open_socket(source, err);
     case SW_SOURCE_HOST:
         return open_host(source, err);
+    case SW_SOURCE_PYTHON:
+        return sw_source_open_python(source, err);
     case SW_SOURCE_INGEST:
         break;
     }
@@ -119,6 +123,8 @@ void sw_source_close(struct sw_source *source) {
     if (source->fd >= 0)
         close(source->fd);
     source->fd = -1;
+    sw_python_watch_free(source->watch);
+    source->watch = NULL;
 }
 
 void sw_source_main(void *context) {
@@ -136,6 +142,9 @@ void sw_source_main(void *context) {
         break;
     case SW_SOURCE_HOST:
         status = sw_source_run_host(source, &source->error);
+        break;
+    case SW_SOURCE_PYTHON:
+        status = sw_source_run_python(source, &source->error);
         break;
     case SW_SOURCE_INGEST:
         break;

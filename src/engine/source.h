@@ -1,4 +1,4 @@
-/* source.h - Where rows come from: files, stdin, TCP and UDP listeners, this machine, HTTP bodies.
+/* source.h - Where rows come from: files, stdin, TCP and UDP listeners, this machine, its Python processes, HTTP bodies.
  *
  * A source runs on a thread of its own and feeds the intakes it was given; ingest sources have no thread, the HTTP server feeds them.
  */
@@ -12,7 +12,16 @@
 #include "engine/job.h"
 #include "engine/stage.h"
 
-enum sw_source_kind { SW_SOURCE_FILE, SW_SOURCE_TCP, SW_SOURCE_UDP, SW_SOURCE_HOST, SW_SOURCE_INGEST };
+enum sw_source_kind {
+    SW_SOURCE_FILE,
+    SW_SOURCE_TCP,
+    SW_SOURCE_UDP,
+    SW_SOURCE_HOST,
+    SW_SOURCE_PYTHON,
+    SW_SOURCE_INGEST
+};
+
+struct sw_python_watch;
 
 struct sw_source {
     const struct sw_source_spec *spec;
@@ -20,10 +29,12 @@ struct sw_source {
     struct sw_intake **intakes; /* owned array, borrowed intakes: one, or one a stream of host:// */
     unsigned intake_count;
     const _Atomic bool *is_stopping;
-    int stop_fd;       /* readable once the job is stopping */
-    int fd;            /* owned: file or listening socket; -1 */
-    double hz;         /* host:// */
-    char address[128]; /* what a listener listens on, for people; NUL-terminated */
+    int stop_fd;                   /* readable once the job is stopping */
+    int fd;                        /* owned: file or listening socket; -1 */
+    double hz;                     /* host:// and python:// */
+    int32_t pid;                   /* python://: the only process; 0: all */
+    struct sw_python_watch *watch; /* python://: owned */
+    char address[128];             /* what a listener listens on, for people; NUL-terminated */
     bool is_finite;
     struct sw_thread thread;
     struct sw_error error; /* read after is_done */
@@ -46,5 +57,9 @@ enum sw_status sw_source_run_file(struct sw_source *source, struct sw_error *err
 enum sw_status sw_source_run_tcp(struct sw_source *source, struct sw_error *err);
 enum sw_status sw_source_run_udp(struct sw_source *source, struct sw_error *err);
 enum sw_status sw_source_run_host(struct sw_source *source, struct sw_error *err);
+enum sw_status sw_source_run_python(struct sw_source *source, struct sw_error *err);
+
+/* python://?pid=4242&hz=10: reads the parameters and finds the process. */
+SW_MUST_USE enum sw_status sw_source_open_python(struct sw_source *source, struct sw_error *err);
 
 #endif

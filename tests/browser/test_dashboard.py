@@ -182,7 +182,8 @@ def test_comes_back_by_itself_after_a_restart(browser: Browser, sidewinder: Path
         assert browser.run("return window.isSamePage") is True
         browser.wait("document.querySelector('[data-testid=notice]').hidden")
         shown = points_of(browser, "cpu", "busy", "all")
-        assert min(shown) > last, "points of the engine that is gone"
+        # The new engine may have begun within the second of the last point; older ones could only be left over.
+        assert min(shown) >= last, "points of the engine that is gone"
     finally:
         engine.stop()
 

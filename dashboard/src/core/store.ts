@@ -5,7 +5,7 @@ import { formatState, parseState } from "./urlstate";
 type Listener = (state: ViewState, before: ViewState) => void;
 
 /* Going back in the browser undoes these; the others only replace the address. */
-const STEPS: readonly (keyof ViewState)[] = ["tab", "focus"];
+const STEPS: readonly (keyof ViewState)[] = ["tab", "focus", "process"];
 const WRITE_DELAY_MS = 150; /* browsers allow about 100 changes of the address in 30 s */
 
 export class Store {

@@ -1,11 +1,12 @@
 /* urlstate.ts - What the page shows, as the part of the address behind #, so that a view can be shared and reloaded. */
 import type { Key, Level } from "./protocol";
 
-export type Tab = "streams" | "engine";
+export type Tab = "streams" | "python" | "engine";
 export type Theme = "dark" | "light" | "auto";
 export type RangeName = "1m" | "5m" | "15m" | "all";
 
 export const RANGES: readonly RangeName[] = ["1m", "5m", "15m", "all"];
+export const TABS: readonly Tab[] = ["streams", "python", "engine"];
 export const LEVELS: readonly Level[] = ["anomaly", "warn", "info"];
 
 export interface Focus {
@@ -29,6 +30,7 @@ export interface ViewState {
   collapsed: readonly string[];
   zoom: { from: number; to: number } | null;
   level: Level | "all";
+  process: number | null; /* the Python process whose page is open */
 }
 
 export const DEFAULT_STATE: ViewState = {
@@ -42,6 +44,7 @@ export const DEFAULT_STATE: ViewState = {
   collapsed: [],
   zoom: null,
   level: "all",
+  process: null,
 };
 
 const oneOf = <T extends string>(value: string | null, values: readonly T[]): T | null =>
@@ -53,6 +56,11 @@ function readZoom(text: string | null): ViewState["zoom"] {
   const from = Number(match[1]);
   const to = Number(match[2]);
   return from < to ? { from, to } : null;
+}
+
+function readPid(text: string | null): number | null {
+  const pid = /^\d{1,10}$/.test(text ?? "") ? Number(text) : 0;
+  return pid > 0 ? pid : null;
 }
 
 function readSorts(texts: string[]): Record<string, Sort> {
@@ -68,8 +76,9 @@ function readSorts(texts: string[]): Record<string, Sort> {
 export function parseState(hash: string): ViewState {
   const params = new URLSearchParams(hash.replace(/^#/, ""));
   const stream = params.get("stream");
+  const process = readPid(params.get("process"));
   return {
-    tab: params.get("tab") === "engine" ? "engine" : "streams",
+    tab: oneOf(params.get("tab"), TABS) ?? (process === null ? "streams" : "python"),
     range: oneOf(params.get("range"), RANGES),
     theme: oneOf(params.get("theme"), ["dark", "light", "auto"] as const),
     filter: params.get("filter") ?? "",
@@ -79,13 +88,15 @@ export function parseState(hash: string): ViewState {
     collapsed: params.getAll("collapsed"),
     zoom: readZoom(params.get("zoom")),
     level: oneOf(params.get("level"), LEVELS) ?? "all",
+    process,
   };
 }
 
 /* Defaults are left out: the address of the plain page is plain. */
 export function formatState(state: ViewState): string {
   const params = new URLSearchParams();
-  if (state.tab !== "streams") params.set("tab", state.tab);
+  if (state.tab !== (state.process === null ? "streams" : "python")) params.set("tab", state.tab);
+  if (state.process !== null) params.set("process", String(state.process));
   if (state.range !== null) params.set("range", state.range);
   if (state.theme !== null) params.set("theme", state.theme);
   if (state.filter !== "") params.set("filter", state.filter);

@@ -78,6 +78,21 @@ export class Connection {
     return true;
   }
 
+  /* An answer of the engine as JSON. Throws an Error with the engine's own words where it declines. */
+  async get<Answer>(path: string, parameters: Readonly<Record<string, string>> = {}): Promise<Answer> {
+    const abort = new AbortController();
+    const timer = window.setTimeout(() => abort.abort(), ANSWER_MS);
+    const url = this.address(path);
+    for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+    try {
+      const response = await fetch(url, { cache: "no-store", signal: abort.signal });
+      if (!response.ok) throw new Error((await response.text()).trim() || `the engine answers ${response.status}`);
+      return (await response.json()) as Answer;
+    } finally {
+      window.clearTimeout(timer);
+    }
+  }
+
   private setState(state: LinkState): void {
     this.state = state;
     this.handlers.state(state);

@@ -1,6 +1,7 @@
 /* app.ts - Puts the page together and keeps its parts in step with the connection, the address and the keyboard. */
 import { EventStore } from "../core/events";
 import type { ColourSlots } from "../core/palette";
+import { PYTHON_STREAM } from "../core/processes";
 import type { EventMessage, Layout, ServerMessage, StreamSpec } from "../core/protocol";
 import { Store } from "../core/store";
 import { TimeView } from "../core/timeview";
@@ -19,6 +20,7 @@ import { EventLog } from "./eventlog";
 import { paintSoon } from "./frames";
 import { Help } from "./help";
 import { Notice } from "./notice";
+import { PythonView } from "./python";
 import { Ribbon } from "./ribbon";
 import { StreamSection } from "./section";
 import { motion, onTheme, setTheme } from "./theme";
@@ -64,6 +66,7 @@ export class App implements Context {
     (token) => this.connection.useToken(token),
   );
   private readonly engine = new EngineView();
+  readonly python = new PythonView(this, (path, parameters) => this.connection.get(path, parameters));
   private readonly log = new EventLog(this, (event) => this.showEvent(event));
   private readonly tileRow = h("div", { class: "tiles", role: "list", "aria-label": "Key figures" });
   private readonly body = h("div", { class: "streams" });
@@ -80,7 +83,7 @@ export class App implements Context {
       h("div", { class: "column" }, this.tileRow, this.body),
       this.log.element,
     );
-    this.main = h("main", {}, this.streamsView, this.engine.element);
+    this.main = h("main", {}, this.streamsView, this.python.element, this.engine.element);
     root.append(
       h("div", { class: "bars-top" }, this.topBar.element, this.toolbar.element),
       this.notice.element,
@@ -220,6 +223,7 @@ export class App implements Context {
     this.view.zoom = state.zoom === null ? null : { min: state.zoom.from, max: state.zoom.to };
     this.streamsView.hidden = state.tab !== "streams";
     this.engine.show(state.tab === "engine");
+    this.python.applyState(state);
     if (state.isPaused) this.setPaused(true);
     this.topBar.applyState();
     this.toolbar.applyState();
@@ -248,6 +252,8 @@ export class App implements Context {
       this.engine.show(state.tab === "engine");
       window.scrollTo(0, 0);
     }
+    if (state.process !== before.process) window.scrollTo(0, 0);
+    this.python.applyState(state);
     this.topBar.applyState();
     this.toolbar.applyState();
     for (const section of this.sections) section.applyState();
@@ -261,6 +267,7 @@ export class App implements Context {
     for (const tile of this.tiles) tile.repaint();
     this.ribbon?.repaint();
     this.engine.redraw();
+    this.python.redraw();
     this.topBar.applyState();
   }
 
@@ -299,7 +306,9 @@ export class App implements Context {
     if (range !== undefined) this.store.update({ range, zoom: null });
     else if (key === " ") this.topBar.togglePause();
     else if (key === "t") this.topBar.cycleTheme();
-    else if (key === "e") this.store.update({ tab: state.tab === "engine" ? "streams" : "engine" });
+    else if (key === "e") this.store.update({ tab: state.tab === "engine" ? "streams" : "engine", process: null });
+    else if (key === "p" && this.streams().some((stream) => stream.name === PYTHON_STREAM))
+      this.store.update({ tab: state.tab === "python" ? "streams" : "python", process: null });
     else if (key === "/") this.toolbar.focusFilter();
     else if (key === "?") this.help.toggle();
     else if (key === "Escape") this.clear();
@@ -310,6 +319,8 @@ export class App implements Context {
   private clear(): void {
     this.cursor.set(null);
     this.tooltip.hide();
-    this.store.update({ focus: null, zoom: null, filter: "", level: "all" });
+    const { tab, process, filter } = this.store.state;
+    const isLeaving = tab === "python" && process !== null && filter === "" && !this.python.unzoom();
+    this.store.update({ focus: null, zoom: null, filter: "", level: "all", process: isLeaving ? null : process });
   }
 }

@@ -5,9 +5,10 @@ const SHORTCUTS: readonly (readonly [string, string])[] = [
   ["Space", "pause and resume"],
   ["1 2 3 4", "last minute, 5 minutes, 15 minutes, everything"],
   ["e", "streams or engine"],
-  ["/", "filter keys and events"],
+  ["p", "streams or Python processes"],
+  ["/", "filter keys and events; search in a flame graph"],
   ["t", "theme: dark, light, as the system"],
-  ["Esc", "clear: zoom, key, filter"],
+  ["Esc", "clear: zoom, key, filter; leave a process"],
   ["?", "this list"],
 ];
 

@@ -1,8 +1,10 @@
 /* toolbar.ts - The second line: tabs, a jump to each stream, what narrows the view, and the text filter. */
 import type { StreamSpec } from "../core/protocol";
+import { PYTHON_STREAM } from "../core/processes";
 import { keyText } from "../core/protocol";
 import { span } from "../core/time";
 import type { Tab } from "../core/urlstate";
+import { TABS } from "../core/urlstate";
 import type { Context } from "./context";
 import { h, icon, setAttribute, setText } from "./dom";
 import { motion } from "./theme";
@@ -10,7 +12,7 @@ import { motion } from "./theme";
 const TYPING_MS = 200;
 const MAGNIFIER = "M7 2.5a4.5 4.5 0 1 1 0 9a4.5 4.5 0 0 1 0-9M10.3 10.3 13.5 13.5";
 const CROSS = "M5 5l6 6M11 5l-6 6";
-const TABS: Record<Tab, string> = { streams: "Streams", engine: "Engine" };
+const TAB_NAMES: Record<Tab, string> = { streams: "Streams", python: "Python", engine: "Engine" };
 
 function makeChip(text: HTMLElement, label: string, testId: string, clear: () => void): HTMLButtonElement {
   const names = { title: label, "aria-label": label, "data-testid": testId };
@@ -55,6 +57,7 @@ export class Toolbar {
       h("button", { type: "button", onclick: jump(stream) }, stream.title || stream.name),
     );
     this.jumps.replaceChildren(...(streams.length > 1 ? buttons : []));
+    this.tabs.get("python")!.hidden = !streams.some((stream) => stream.name === PYTHON_STREAM);
   }
 
   focusFilter(): void {
@@ -80,20 +83,22 @@ export class Toolbar {
   private makeTabs(): HTMLElement {
     const list = h("div", { class: "tabs", role: "tablist", "aria-label": "Views" });
     const { store } = this.context;
-    for (const tab of ["streams", "engine"] as const) {
+    for (const tab of TABS) {
       const names = { id: `tab-${tab}`, "data-testid": `tab-${tab}`, "aria-controls": `view-${tab}` };
       const button = h(
         "button",
-        { type: "button", role: "tab", ...names, onclick: () => store.update({ tab }) },
-        TABS[tab],
+        { type: "button", role: "tab", ...names, onclick: () => store.update({ tab, process: null }) },
+        TAB_NAMES[tab],
       );
       this.tabs.set(tab, button);
       list.append(button);
     }
     list.addEventListener("keydown", (event) => {
       if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
-      const tab: Tab = store.state.tab === "streams" ? "engine" : "streams";
-      store.update({ tab });
+      const shown = TABS.filter((one) => !this.tabs.get(one)!.hidden);
+      const step = event.key === "ArrowLeft" ? shown.length - 1 : 1;
+      const tab = shown[(shown.indexOf(store.state.tab) + step) % shown.length]!;
+      store.update({ tab, process: null });
       this.tabs.get(tab)!.focus();
     });
     return list;
