@@ -32,13 +32,13 @@ def command(arguments: Sequence[str]) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Becomes the command; returns only by raising."""
-    words = command(arguments)
-    os.execv(words[0], words)
+    """Becomes the command; returns only by raising, SystemExit with a message when there is none that can be run."""
+    try:
+        words = command(arguments)
+        os.execv(words[0], words)
+    except OSError as error:
+        sys.exit(f"sidewinder.gil: {error}")
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except OSError as error:
-        sys.exit(f"sidewinder.gil: {error}")
+    main(sys.argv[1:])

@@ -3,12 +3,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "cli/command.h"
+#include "cli/limits.h"
 #include "cli/record_command.h"
 #include "cli/record_options.h"
 #include "cli/record_output.h"
@@ -57,26 +57,6 @@ static void signals_open(void) {
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* Each thread of a target takes a file. After the command has been started: it keeps its own limit. */
-static void files_allow(void) {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
-static const char *ending_of(enum sw_profile_format format) {
-    static const char *const endings[] = {[SW_PROFILE_COLLAPSED] = "collapsed",
-                                          [SW_PROFILE_SVG] = "svg",
-                                          [SW_PROFILE_HTML] = "html",
-                                          [SW_PROFILE_SPEEDSCOPE] = "speedscope.json",
-                                          [SW_PROFILE_PPROF] = "pb.gz",
-                                          [SW_PROFILE_CHROME] = "trace.json",
-                                          [SW_PROFILE_JSON] = "json"};
-    return endings[format];
-}
-
 static struct sw_str base_name(const char *path) {
     const char *slash = strrchr(path, '/');
     return sw_str_from(slash && slash[1] ? slash + 1 : path);
@@ -89,7 +69,7 @@ static enum sw_status output_open(struct session *session, struct sw_error *err)
         return sw_record_output_open(&session->output, record->path, err);
     snprintf(pid, sizeof pid, "%d", record->pid_count ? (int)record->pids[0] : 0);
     sw_record_output_name(session->output_name, *record->command ? base_name(*record->command) : sw_str_from(pid),
-                          ending_of(record->format));
+                          sw_profile_format_ending(record->format));
     return sw_record_output_open(&session->output, sw_str_from(session->output_name), err);
 }
 
@@ -322,7 +302,7 @@ static enum sw_status session_record(struct session *session, struct sw_error *e
     signals_open();
     if (status == SW_OK)
         status = *session->record->command ? command_start(session, err) : SW_OK;
-    files_allow();
+    sw_files_allow();
     if (status == SW_OK && session->record->pid_count)
         status = processes_add(session, err);
     if (status != SW_OK)

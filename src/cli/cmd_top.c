@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "cli/command.h"
+#include "cli/limits.h"
 #include "cli/top_options.h"
 
 #define POLL_NS (50 * SW_NS_PER_MS) /* at least so often keys are looked for */
@@ -38,15 +38,6 @@ static void signals_open(void) {
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGHUP, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
-}
-
-/* Each thread of a target takes files. */
-static void files_allow(void) {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
 }
 
 static const struct sw_profile *profile_of(const struct session *session) {
@@ -331,7 +322,7 @@ static enum sw_status session_run(struct session *session, struct sw_error *err)
 
 static enum sw_status top_run(const struct sw_top *top, struct sw_error *err) {
     struct session session = {.top = top};
-    files_allow();
+    sw_files_allow();
     enum sw_status status = sw_top_source_open(&session.source, top->pid, top->rate_hz, top->what, err);
     if (status != SW_OK)
         return status;

@@ -4,12 +4,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "cli/command.h"
+#include "cli/limits.h"
 #include "cli/record_output.h"
 #include "cli/watch_options.h"
 
@@ -56,16 +56,7 @@ static void signals_open(void) {
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* Each thread of a target takes a file. */
-static void files_allow(void) {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
-/* "DIR/sidewinder-watch-4242-20260131-235959.ENDING" */
+/* "DIR/sidewinder-watch-4242-20260131-235959ENDING" */
 static enum sw_status path_make(const struct sw_watch *watch, const char *ending, char path[PATH_MAX],
                                 struct sw_error *err) {
     char name[NAME_MAX], subject[32];
@@ -77,14 +68,14 @@ static enum sw_status path_make(const struct sw_watch *watch, const char *ending
     return SW_OK;
 }
 
-/* "DIR/sidewinder-watch-4242-20260131-235959.N.ENDING", from `number` on the first that is not there. */
+/* "DIR/sidewinder-watch-4242-20260131-235959.NENDING", from `number` on the first that is not there. */
 static enum sw_status path_free(const struct sw_watch *watch, uint64_t number, const char *ending, char path[PATH_MAX],
                                 struct sw_error *err) {
     char numbered[48];
     enum sw_status status = SW_OK;
     for (uint64_t i = 0; i < NAMES_TRIED && status == SW_OK; i++) {
         unsigned long long tried = number + i;
-        snprintf(numbered, sizeof numbered, "%llu.%s", tried, ending);
+        snprintf(numbered, sizeof numbered, ".%llu%s", tried, ending);
         status = path_make(watch, numbered, path, err);
         if (status == SW_OK && access(path, F_OK))
             break;
@@ -119,7 +110,7 @@ static enum sw_status flight_open(struct session *session, struct sw_error *err)
                                         .wants_loop = sw_watch_wants(watch, SW_FLIGHT_LOOP_LAG)};
     enum sw_status status = SW_EXISTS;
     for (int i = 0; i < NAMES_TRIED && status == SW_EXISTS; i++) { /* another watch may have taken the name just now */
-        status = path_free(watch, 1, "ring", session->ring_path, err);
+        status = path_free(watch, 1, ".ring", session->ring_path, err);
         if (status == SW_OK)
             status = sw_flight_new(&session->flight, &options, err);
     }
@@ -173,7 +164,7 @@ static void save(struct session *session, struct sw_str reason) {
     struct sw_error err = {0};
     char path[PATH_MAX] = "";
     enum sw_status status =
-        path_free(session->watch, session->saved + 1, sw_watch_ending(session->watch->format), path, &err);
+        path_free(session->watch, session->saved + 1, sw_profile_format_ending(session->watch->format), path, &err);
     if (status == SW_OK)
         status = sw_flight_save(session->flight, reason, &profile, &err);
     if (status == SW_OK)
@@ -275,7 +266,7 @@ static enum sw_status watch_run(const struct sw_watch *watch, struct sw_error *e
     struct session session = {.watch = watch};
     memcpy(session.triggers, watch->triggers, sizeof session.triggers);
     enum sw_status status = folder_check(watch, err);
-    files_allow();
+    sw_files_allow();
     if (status == SW_OK) {
         signals_open();
         status = flight_open(&session, err);
@@ -294,8 +285,8 @@ static enum sw_status recovered_path(const struct sw_watch *watch, char path[PAT
     struct sw_str name = sw_str_from(slash ? slash + 1 : whole);
     if (sw_str_ends(name, SW_STR(".ring")))
         name.len -= 5;
-    int len = snprintf(path, PATH_MAX, "%.*s/%.*s.%s", SW_STR_ARG(watch->folder), SW_STR_ARG(name),
-                       sw_watch_ending(watch->format));
+    int len = snprintf(path, PATH_MAX, "%.*s/%.*s%s", SW_STR_ARG(watch->folder), SW_STR_ARG(name),
+                       sw_profile_format_ending(watch->format));
     return len < 0 || len >= PATH_MAX ? sw_fail(err, SW_INVALID, "the name is longer than %d bytes", PATH_MAX - 1)
                                       : SW_OK;
 }

@@ -57,7 +57,7 @@ void sw_record_output_name(char name[NAME_MAX], struct sw_str subject, const cha
         (void)strftime(when, sizeof when, "-%Y%m%d-%H%M%S", &local);
     if (subject.len > SUBJECT_MAX)
         subject.len = SUBJECT_MAX;
-    snprintf(name, NAME_MAX, "sidewinder-%.*s%s.%s", SW_STR_ARG(subject), when, ending);
+    snprintf(name, NAME_MAX, "sidewinder-%.*s%s%s", SW_STR_ARG(subject), when, ending);
 }
 
 enum sw_status sw_record_output_open(struct sw_record_output *output, struct sw_str path, struct sw_error *err) {

@@ -15,7 +15,7 @@ struct sw_record_output {
 /* Finds out whether `path` can be written before anything is recorded. */
 SW_MUST_USE enum sw_status sw_record_output_open(struct sw_record_output *output, struct sw_str path,
                                                  struct sw_error *err);
-/* "sidewinder-SUBJECT-20260131-235959.ENDING", in local time. */
+/* "sidewinder-SUBJECT-20260131-235959ENDING", in local time; the ending has its dot. */
 void sw_record_output_name(char name[NAME_MAX], struct sw_str subject, const char *ending);
 /* Writes all. A file is written beside its place and moved there when it is complete; on failure nothing is left. */
 SW_MUST_USE enum sw_status sw_record_output_write(const struct sw_record_output *output, struct sw_str bytes,

@@ -183,14 +183,3 @@ bool sw_watch_wants(const struct sw_watch *watch, enum sw_flight_metric metric) 
             return true;
     return false;
 }
-
-const char *sw_watch_ending(enum sw_profile_format format) {
-    static const char *const endings[] = {[SW_PROFILE_COLLAPSED] = "collapsed",
-                                          [SW_PROFILE_SVG] = "svg",
-                                          [SW_PROFILE_HTML] = "html",
-                                          [SW_PROFILE_SPEEDSCOPE] = "speedscope.json",
-                                          [SW_PROFILE_PPROF] = "pb.gz",
-                                          [SW_PROFILE_CHROME] = "trace.json",
-                                          [SW_PROFILE_JSON] = "json"};
-    return endings[format];
-}

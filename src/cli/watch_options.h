@@ -28,7 +28,5 @@ extern const struct sw_option sw_watch_options[];
 /* SW_INVALID says what is wrong. */
 SW_MUST_USE enum sw_status sw_watch_parse(struct sw_watch *watch, char **words, struct sw_error *err);
 bool sw_watch_wants(const struct sw_watch *watch, enum sw_flight_metric metric); /* some rule asks for it */
-/* "json", "html", ...: how a file of the format is called. */
-const char *sw_watch_ending(enum sw_profile_format format);
 
 #endif

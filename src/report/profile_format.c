@@ -20,7 +20,7 @@ static const struct {
 
 #define FORMAT_COUNT (sizeof formats / sizeof formats[0])
 
-/* The longer of two that fit stands first. */
+/* The longer of two that fit stands first, and the one that a format is written with before its others. */
 static const struct {
     const char *ending;
     enum sw_profile_format format;
@@ -38,6 +38,13 @@ static const struct {
     {".folded", SW_PROFILE_COLLAPSED},
     {".txt", SW_PROFILE_COLLAPSED},
 };
+
+const char *sw_profile_format_ending(enum sw_profile_format format) {
+    size_t i = 0;
+    while (endings[i].format != format)
+        i++;
+    return endings[i].ending;
+}
 
 bool sw_profile_has_time(const struct sw_profile *profile) {
     for (size_t i = 0; i < profile->total_count; i++)

@@ -35,6 +35,8 @@ SW_MUST_USE enum sw_status sw_profile_format_by_name(struct sw_str name, enum sw
  * .chrome.json .json */
 SW_MUST_USE enum sw_status sw_profile_format_by_path(struct sw_str path, enum sw_profile_format *format,
                                                      struct sw_error *err);
+/* The usual one, with its dot: ".svg", ".speedscope.json", ".pb.gz". */
+const char *sw_profile_format_ending(enum sw_profile_format format);
 bool sw_profile_format_needs_samples(enum sw_profile_format format); /* chrome only */
 SW_MUST_USE enum sw_status sw_profile_write(const struct sw_profile *profile, enum sw_profile_format format,
                                             const struct sw_profile_view *view, struct sw_buf *out);
