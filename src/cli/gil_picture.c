@@ -19,6 +19,7 @@
 #define PANEL_HEAD 78.0
 #define BARS 58.0   /* the workers' throughput */
 #define LANE 13.0   /* a thread, close up */
+#define DASH 12.0   /* of the SLA line, with its gap */
 #define LANES_MAX 9 /* the heartbeat and the first workers */
 #define CLOSE_UP_NS (100 * SW_NS_PER_MS)
 #define POINTS_MAX 20000 /* drawn in a phase; above that every n-th, but always the late ones */
@@ -75,7 +76,8 @@ static void scale_choose(struct panel *panel) {
 
 static void grid_draw(const struct panel *panel) {
     char text[24];
-    for (double exponent = panel->low; exponent <= panel->high; exponent++) {
+    int low = (int)panel->low, high = (int)panel->high;
+    for (int exponent = low; exponent <= high; exponent++) {
         double y = y_of(panel, pow(10, exponent));
         sw_canvas_fill(panel->canvas, LEFT, y, WIDTH - LEFT - RIGHT, 1, GRID);
         struct sw_canvas_text how = {.x = LEFT - 8, .y = y + 4, .color = SOFT, .align = SW_CANVAS_RIGHT};
@@ -218,8 +220,8 @@ static void panel_draw(const struct panel *panel) {
             quantile_draw(panel, x, subject->results[i].latency.p50, "p50");
     }
     double y = y_of(panel, (double)panel->options->sla_ns);
-    for (double x = LEFT; x < WIDTH - RIGHT; x += 12)
-        sw_canvas_fill(panel->canvas, x, y - 0.5, 7, 1.5, SLA_LINE);
+    for (int dash = 0; dash < (int)((WIDTH - LEFT - RIGHT) / DASH); dash++)
+        sw_canvas_fill(panel->canvas, LEFT + dash * DASH, y - 0.5, 7, 1.5, SLA_LINE);
     snprintf(text, sizeof text, "SLA %s", sw_gil_time_text((double)panel->options->sla_ns, time));
     how = (struct sw_canvas_text){.x = LEFT + 6, .y = y - 5, .color = SLA_LINE, .is_bold = true};
     text_at(panel->canvas, &how, text);

@@ -289,19 +289,25 @@ TARGET_AVX512 static inline __mmask8 lanes_long_integers(struct lanes lanes, __m
     return bad | _mm512_cmpgt_epu64_mask(*values, _mm512_set1_epi64((int64_t)most));
 }
 
+struct times {
+    const struct sw_csv_column *column;
+    int64_t *out;
+    enum sw_time_unit unit;
+};
+
 /* Reads the eight cells of a block from `at` on, which are rows from `row` on; as numbers_eight. */
-TARGET_AVX512 static inline bool times_eight(const struct sw_csv_column *column, const struct block *block, size_t at,
-                                             size_t row, int64_t *out, enum sw_time_unit unit, size_t *bad_row) {
-    int64_t scale = unit_scale(unit);
+TARGET_AVX512 static inline bool times_eight(const struct times *times, const struct block *block, size_t at,
+                                             size_t row, size_t *bad_row) {
+    int64_t scale = unit_scale(times->unit);
     struct lanes lanes = lanes_of(block, at);
     __m512i lasts = _mm512_loadu_si512(block->lasts + at), wholes;
     unsigned bad = _mm512_cmpgt_epu64_mask(lanes.len, _mm512_set1_epi64(8))
                        ? lanes_long_integers(lanes, lasts, (uint64_t)(INT64_MAX / scale), &wholes)
                        : lanes_integers(lanes, &wholes);
-    _mm512_storeu_si512(out + row, _mm512_mullo_epi64(wholes, _mm512_set1_epi64(scale)));
+    _mm512_storeu_si512(times->out + row, _mm512_mullo_epi64(wholes, _mm512_set1_epi64(scale)));
     for (; bad; bad &= bad - 1) {
         *bad_row = row + (size_t)__builtin_ctz(bad);
-        if (!time_read(sw_csv_cell_at(column, *bad_row), unit, scale, &out[*bad_row]))
+        if (!time_read(sw_csv_cell_at(times->column, *bad_row), times->unit, scale, &times->out[*bad_row]))
             return false;
     }
     return true;
@@ -310,6 +316,7 @@ TARGET_AVX512 static inline bool times_eight(const struct sw_csv_column *column,
 /* Milliseconds since 1970 have 13 digits, so the last eight bytes are loaded too. */
 TARGET_AVX512 static size_t times_avx512(const struct sw_csv_column *column, size_t rows, int64_t *out,
                                          enum sw_time_unit unit) {
+    const struct times times = {column, out, unit};
     struct block block;
     size_t row = 0, bad_row;
     if (unit_scale(unit) == 0)
@@ -319,7 +326,7 @@ TARGET_AVX512 static size_t times_avx512(const struct sw_csv_column *column, siz
         block_load(&block, column, row, count);
         block_load_lasts(&block, column, row, count);
         for (size_t i = 0; i < count; i += 8)
-            if (!times_eight(column, &block, i, row + i, out, unit, &bad_row))
+            if (!times_eight(&times, &block, i, row + i, &bad_row))
                 return bad_row;
         row += count;
     }

@@ -104,7 +104,7 @@ static uint32_t decode_pairs(const struct sw_line_table *table, struct writer *w
     uint32_t start = 0;
     int64_t line = table->first_line;
     for (size_t i = 0; i + 1 < table->len && start < SW_CODE_OFFSET_MAX; i += 2) {
-        int delta = (signed char)table->bytes[i + 1];
+        int delta = table->bytes[i + 1] - (table->bytes[i + 1] > 127 ? 256 : 0);
         line += delta == -128 ? 0 : delta;
         if (table->bytes[i] > 0) {
             put_line(writer, start, delta == -128 ? 0 : line);

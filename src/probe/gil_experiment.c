@@ -268,7 +268,8 @@ enum sw_status sw_gil_latency_of(const struct sw_gil_phase *phase, int64_t sla_n
     if (count > 0) { /* nearest rank */
         made.min = (double)sorted[0];
         made.mean = sum / (double)count;
-        made.p50 = (double)sorted[(count - 1) / 2];
+        size_t middle = (count - 1) / 2;
+        made.p50 = (double)sorted[middle];
         made.p99 = (double)sorted[(size_t)ceil(0.99 * (double)count) - 1];
         made.max = (double)sorted[count - 1];
     }

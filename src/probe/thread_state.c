@@ -177,7 +177,7 @@ static void syscall_parse(const char *text, struct sw_thread_look *look) {
 }
 
 static void schedstat_parse(const char *text, struct sw_thread_look *look) {
-    uint64_t numbers[3];
+    uint64_t numbers[3] = {0};
     for (int i = 0; i < 3; i++)
         if (!number_next(&text, &numbers[i]))
             return;

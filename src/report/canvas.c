@@ -53,16 +53,19 @@ static void color_set(cairo_t *cairo, uint32_t color) {
                           (color & 255) / 255.0);
 }
 
+/* Bytes of the UTF-8 sequence that `lead` begins; 0: none, or a control character. */
+static size_t sequence_need(unsigned char lead) {
+    if (lead < 0x80)
+        return lead >= 0x20 && lead != 0x7f;
+    if (lead < 0xc2 || lead > 0xf4)
+        return 0;
+    return lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+}
+
 /* Bytes of the UTF-8 sequence at `at`, 0 if there is none or it is a control character. Stricter than cairo. */
 static size_t sequence_len(const unsigned char *at, size_t left) {
     unsigned char lead = at[0];
-    size_t need = lead < 0x20 || lead == 0x7f ? 0
-                  : lead < 0x80               ? 1
-                  : lead < 0xc2               ? 0
-                  : lead < 0xe0               ? 2
-                  : lead < 0xf0               ? 3
-                  : lead < 0xf5               ? 4
-                                              : 0;
+    size_t need = sequence_need(lead);
     unsigned char least = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
     unsigned char most = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
     if (need > left)

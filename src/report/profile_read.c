@@ -215,7 +215,7 @@ static enum sw_status frame_read(struct scan *scan) {
 }
 
 static enum sw_status node_read(struct scan *scan) {
-    int64_t row[FIELDS_MAX];
+    int64_t row[FIELDS_MAX] = {0};
     unsigned count;
     uint32_t parent = 0, frame = 0, place;
     enum sw_status status = row_read(scan, row, &count);
