@@ -196,7 +196,7 @@ enum sw_status sw_stack_settle(struct sw_stack_reader *reader, struct sw_track *
         return status;
     }
     track->slot_count = filler.count;
-    track->stack.frames = track->frames + track->slot_cap - filler.count;
+    track->stack.frames = filler.count > 0 ? track->frames + track->slot_cap - filler.count : NULL;
     track->stack.frame_count = filler.count;
     track->stack.omitted = done == count && count > SW_STACK_DEPTH_MAX ? count - SW_STACK_DEPTH_MAX : 0;
     track->stack.fingerprint = filler.hash;

@@ -97,6 +97,7 @@ static int file_open(const struct sw_thread_watch *watch, int32_t tid, enum file
 /* Reads the file from its beginning, opening it where it is not open; 0 or an errno value. */
 static int file_read(struct sw_thread_watch *watch, struct watched *item, enum file_kind kind, struct file_text *text) {
     int fd = item->files[kind];
+    text->len = 0;
     if (fd == FILE_REFUSED)
         return EACCES;
     if (fd < 0) {

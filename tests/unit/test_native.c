@@ -189,9 +189,9 @@ static void running_is_stopped_and_goes_on(void **unused) {
         sw_native_resume(subject.native); /* nothing left to do */
         assert_int_equal(sw_native_unwind(subject.native, &subject.stack), SW_OK);
     } while (index_find(&subject.stack, "chain_spin") == SIZE_MAX);
-    assert_int_equal(index_of(&subject.stack, "chain_spin"), 0);
-    assert_int_equal(index_of(&subject.stack, "chain_middle"), 1);
-    assert_int_equal(index_of(&subject.stack, "chain_outer"), 2);
+    size_t inner = index_of(&subject.stack, "chain_spin"); /* not 0 where the compiler put calls into the loop */
+    assert_int_equal(index_of(&subject.stack, "chain_middle"), inner + 1);
+    assert_int_equal(index_of(&subject.stack, "chain_outer"), inner + 2);
     assert_true(subject.stack.is_complete);
     struct sw_thread_look look = {0};
     while (look.activity != SW_THREAD_RUNNING) {
