@@ -78,6 +78,18 @@ def process_tree(pid: int) -> Iterator[int]:
         waiting += parents.get(one, [])
 
 
+def while_moved(act: Callable[[], None]) -> None:
+    """Does it again as long as the page replaced or covered the element at that moment."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return act()
+        except BrowserError as error:
+            if not any(reason in str(error) for reason in MOVED) or time.monotonic() > end:
+                raise
+        time.sleep(0.05)
+
+
 class Browser:
     """One window. Leave it with close()."""
 
@@ -146,17 +158,13 @@ class Browser:
     def click(self, css: str) -> None:
         """Waits for the element, and takes it again when the page replaced or covered it meanwhile: nothing was clicked then."""
         self.wait("document.querySelector(arguments[0])", css)
-        end = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                element = self.find(css)
-                self.run("arguments[0].scrollIntoView({block: 'center'})", element)
-                self._call("POST", f"/element/{element[ELEMENT]}/click")
-                return
-            except BrowserError as error:
-                if not any(reason in str(error) for reason in MOVED) or time.monotonic() > end:
-                    raise
-            time.sleep(0.05)
+
+        def click() -> None:
+            element = self.find(css)
+            self.run("arguments[0].scrollIntoView({block: 'center'})", element)
+            self._call("POST", f"/element/{element[ELEMENT]}/click")
+
+        while_moved(click)
 
     def press(self, *keys: str) -> None:
         """Presses keys one after another, wherever the focus is: "Space", "Escape", or a character."""
@@ -164,18 +172,29 @@ class Browser:
         self._call("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": strokes}]})
 
     def drag(self, css: str, start: float, end: float) -> None:
-        """Drags inside an element, from one share of its width to another."""
-        element = self.find(css)
-        self.run("arguments[0].scrollIntoView({block: 'center'})", element)
-        width = self.run("return arguments[0].getBoundingClientRect().width", element)
+        """Drags inside an element, from one share of its width to another; again when the page replaced it meanwhile. A
+        page that replaces it between two moves sees but a part of the drag."""
 
-        def move(share: float) -> dict[str, Any]:
-            return {"type": "pointerMove", "duration": 80, "origin": element, "x": int(width * (share - 0.5)), "y": 0}
+        def drag() -> None:
+            element = self.find(css)
+            self.run("arguments[0].scrollIntoView({block: 'center'})", element)
+            width = self.run("return arguments[0].getBoundingClientRect().width", element)
 
-        steps = [move(start), {"type": "pointerDown", "button": 0}, move((start + end) / 2), move(end)]
-        steps.append({"type": "pointerUp", "button": 0})
-        pointer = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": steps}
-        self._call("POST", "/actions", {"actions": [pointer]})
+            def move(share: float) -> dict[str, Any]:
+                return {
+                    "type": "pointerMove",
+                    "duration": 80,
+                    "origin": element,
+                    "x": int(width * (share - 0.5)),
+                    "y": 0,
+                }
+
+            steps = [move(start), {"type": "pointerDown", "button": 0}, move((start + end) / 2), move(end)]
+            steps.append({"type": "pointerUp", "button": 0})
+            pointer = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": steps}
+            self._call("POST", "/actions", {"actions": [pointer]})
+
+        while_moved(drag)
 
     def command(self, name: str, **parameters: Any) -> Any:
         """A command of the DevTools protocol."""
