@@ -258,7 +258,3 @@ struct sw_sampler_counts sw_flight_counts(const struct sw_flight *flight) {
 const char *sw_flight_version(const struct sw_flight *flight) {
     return flight->runtime.version_text;
 }
-
-struct sw_str sw_flight_command(const struct sw_flight *flight) {
-    return sw_buf_view(&flight->command);
-}

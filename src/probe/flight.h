@@ -49,6 +49,5 @@ SW_MUST_USE enum sw_status sw_flight_save(struct sw_flight *flight, struct sw_st
 
 struct sw_sampler_counts sw_flight_counts(const struct sw_flight *flight);
 const char *sw_flight_version(const struct sw_flight *flight); /* of the interpreter */
-struct sw_str sw_flight_command(const struct sw_flight *flight);
 
 #endif

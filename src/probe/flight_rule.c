@@ -120,10 +120,6 @@ static void size_format(double size_bytes, const char *suffix, char out[32]) {
         snprintf(out, 32, "%.2f GiB%s", mib / 1024, suffix);
 }
 
-const char *sw_flight_metric_name(enum sw_flight_metric metric) {
-    return metrics[metric].name;
-}
-
 enum sw_status sw_flight_rule_parse(struct sw_flight_rule *rule, struct sw_str text, struct sw_error *err) {
     struct sw_flight_rule parsed = {0};
     size_t len = 0;

@@ -39,7 +39,6 @@ struct sw_flight_trigger {
     bool is_spent; /* it has fired, and has not been false since */
 };
 
-const char *sw_flight_metric_name(enum sw_flight_metric metric);
 /* "cpu>90%", "gil_wait_p99 >= 50ms", "rss_growth>10MiB/min", "exit". SW_INVALID names the metrics, or the unit. */
 SW_MUST_USE enum sw_status sw_flight_rule_parse(struct sw_flight_rule *rule, struct sw_str text, struct sw_error *err);
 bool sw_flight_rule_is_true(const struct sw_flight_rule *rule, double value);

@@ -9,23 +9,23 @@ static void skip_words(struct sw_str *line, int count) {
     }
 }
 
-/* "7 (a name) S ..." - the name may hold blanks and brackets itself, so the last bracket ends it. */
+/* "7 (a name) S ..." - the name may hold blanks, brackets and line ends itself, so the last bracket ends it. */
 bool sw_host_parse_pid_stat(struct sw_str text, struct sw_host_pid_stat *out) {
     struct sw_host_pid_stat parsed;
     struct sw_str line;
     bool is_ok = true;
-    if (!sw_host_next_line(&text, &line)) {
-        return false;
-    }
-    const char *open = line.len > 0 ? memchr(line.ptr, '(', line.len) : NULL;
-    const char *close = line.len > 0 ? memrchr(line.ptr, ')', line.len) : NULL;
+    const char *open = text.len > 0 ? memchr(text.ptr, '(', text.len) : NULL;
+    const char *close = text.len > 0 ? memrchr(text.ptr, ')', text.len) : NULL;
     if (!open || !close || close < open) {
         return false;
     }
-    struct sw_str head = sw_str_make(line.ptr, (size_t)(open - line.ptr));
+    struct sw_str head = sw_str_make(text.ptr, (size_t)(open - text.ptr));
     uint64_t pid = sw_host_next_u64(&head, &is_ok);
     sw_host_copy_name(parsed.name, sw_str_make(open + 1, (size_t)(close - open - 1)));
-    line = sw_str_skip(line, (size_t)(close - line.ptr) + 1);
+    text = sw_str_skip(text, (size_t)(close - text.ptr) + 1);
+    if (!sw_host_next_line(&text, &line)) {
+        return false;
+    }
     struct sw_str state = sw_host_next_word(&line);
     skip_words(&line, 6); /* parent, group, session, terminal, its group, flags */
     parsed.minor_faults = sw_host_next_number(&line);

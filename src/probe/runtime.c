@@ -207,20 +207,6 @@ void sw_runtime_close(struct sw_runtime *runtime) {
     *runtime = (struct sw_runtime){0};
 }
 
-enum sw_status sw_runtime_find_asyncio(struct sw_runtime *runtime, struct sw_error *err) {
-    struct sw_maps maps = {0};
-    if (runtime->layout.asyncio.is_known)
-        return SW_OK;
-    enum sw_status status = sw_target_maps(runtime->target, &maps, err);
-    if (status != SW_OK)
-        return status;
-    status = asyncio_find(runtime, &maps);
-    sw_maps_release(&maps);
-    return status == SW_OK
-               ? SW_OK
-               : sw_fail(err, SW_NOTFOUND, "process %d has no asyncio that tells its layout", runtime->target->pid);
-}
-
 bool sw_target_is_python(const struct sw_target *target, bool *is_denied) {
     char link[4096];
     struct sw_maps maps = {0};

@@ -22,10 +22,6 @@ struct sw_runtime {
  * again). SW_UNSUPPORTED names the version, or says that the layout does not hold. SW_PERM, SW_CLOSED as in target.h. `target` must outlive the runtime. */
 SW_MUST_USE enum sw_status sw_runtime_open(struct sw_runtime *runtime, struct sw_target *target, struct sw_error *err);
 void sw_runtime_close(struct sw_runtime *runtime);
-/* Fills layout.asyncio, which sw_runtime_open has done if the module was mapped by then. SW_NOTFOUND: it is not mapped
- * (yet), or the release has no such section (before 3.14). */
-SW_MUST_USE enum sw_status sw_runtime_find_asyncio(struct sw_runtime *runtime, struct sw_error *err);
-
 /* True when its file names, or the section .PyRuntime of its executable, say CPython; needs no more than to read maps.
  * False too when it may not be read; *is_denied tells. */
 bool sw_target_is_python(const struct sw_target *target, bool *is_denied);

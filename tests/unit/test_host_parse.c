@@ -65,6 +65,14 @@ static void pid_stat_reads_names_with_brackets(void **state) {
     assert_int_equal(stat.start_ticks, 84499);
 }
 
+static void pid_stat_reads_names_with_line_ends(void **state) {
+    struct sw_host_pid_stat stat;
+    assert_true(sw_host_parse_pid_stat(SW_STR("7 (two\nlines) S 1 7 7 0 -1 0 1 0 0 0 2 3 0 0 20 0 1 0 5 0 9\n"), &stat));
+    assert_string_equal(stat.name, "two\nlines");
+    assert_int_equal(stat.state, 'S');
+    assert_int_equal(stat.start_ticks, 5);
+}
+
 static void pid_stat_refuses_what_is_cut_or_garbage(void **state) {
     static const char *const rows[] = {
         "",
@@ -204,6 +212,7 @@ static void no_parser_reads_past_its_text(void **state) {
 int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(pid_stat_reads_names_with_brackets),
+        cmocka_unit_test(pid_stat_reads_names_with_line_ends),
         cmocka_unit_test(pid_stat_refuses_what_is_cut_or_garbage),
         cmocka_unit_test(long_names_are_cut),
         cmocka_unit_test(a_line_cut_short_gives_no_number),
