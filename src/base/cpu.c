@@ -9,7 +9,7 @@
 
 #define MOST_CPUS 8192 /* Linux's NR_CPUS ends here */
 
-static const char *const level_names[] = {"scalar", "sse42", "avx2", "avx512"};
+static const char *const level_names[] = {"scalar", "neon", "sse42", "avx2", "avx512"};
 
 static enum sw_cpu_level detect(void) {
 #if defined(__x86_64__)
@@ -26,6 +26,8 @@ static enum sw_cpu_level detect(void) {
         return SW_CPU_AVX2;
     }
     return SW_CPU_AVX512;
+#elif defined(__aarch64__)
+    return SW_CPU_NEON;
 #else
     return SW_CPU_SCALAR;
 #endif

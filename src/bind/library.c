@@ -11,7 +11,7 @@ static PyObject *cpu_level(PyObject *module, PyObject *unused) {
 
 static PyMethodDef methods[] = {
     {"cpu_level", cpu_level, METH_NOARGS,
-     "cpu_level() -> str\n\nThe instruction set the kernels use here: 'scalar', 'sse42', 'avx2' or 'avx512'."},
+     "cpu_level() -> str\n\nThe instruction set the kernels use here: 'scalar', 'neon', 'sse42', 'avx2' or 'avx512'."},
     {NULL, NULL, 0, NULL},
 };
 

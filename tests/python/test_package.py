@@ -19,7 +19,7 @@ def test_version_is_that_of_the_build() -> None:
 
 
 def test_cpu_level_is_known() -> None:
-    assert _library.cpu_level() in {"scalar", "sse42", "avx2", "avx512"}
+    assert _library.cpu_level() in {"scalar", "neon", "sse42", "avx2", "avx512"}
 
 
 def test_package_is_typed() -> None:

@@ -48,6 +48,8 @@ static void the_level_agrees_with_the_processor(void **state) {
     assert_int_equal(best >= SW_CPU_AVX2, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") &&
                                               __builtin_cpu_supports("bmi") && __builtin_cpu_supports("fma"));
     assert_int_equal(best >= SW_CPU_SSE42, __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"));
+#elif defined(__aarch64__)
+    assert_int_equal(best, SW_CPU_NEON);
 #else
     assert_int_equal(best, SW_CPU_SCALAR);
 #endif
@@ -55,6 +57,7 @@ static void the_level_agrees_with_the_processor(void **state) {
 
 static void names(void **state) {
     assert_string_equal(sw_cpu_level_name(SW_CPU_SCALAR), "scalar");
+    assert_string_equal(sw_cpu_level_name(SW_CPU_NEON), "neon");
     assert_string_equal(sw_cpu_level_name(SW_CPU_SSE42), "sse42");
     assert_string_equal(sw_cpu_level_name(SW_CPU_AVX2), "avx2");
     assert_string_equal(sw_cpu_level_name(SW_CPU_AVX512), "avx512");

@@ -67,7 +67,8 @@ static void pid_stat_reads_names_with_brackets(void **state) {
 
 static void pid_stat_reads_names_with_line_ends(void **state) {
     struct sw_host_pid_stat stat;
-    assert_true(sw_host_parse_pid_stat(SW_STR("7 (two\nlines) S 1 7 7 0 -1 0 1 0 0 0 2 3 0 0 20 0 1 0 5 0 9\n"), &stat));
+    assert_true(
+        sw_host_parse_pid_stat(SW_STR("7 (two\nlines) S 1 7 7 0 -1 0 1 0 0 0 2 3 0 0 20 0 1 0 5 0 9\n"), &stat));
     assert_string_equal(stat.name, "two\nlines");
     assert_int_equal(stat.state, 'S');
     assert_int_equal(stat.start_ticks, 5);
