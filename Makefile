@@ -17,7 +17,7 @@ PYTHON_TOOLS := $(shell grep -l '^.!/usr/bin/env python3' tools/*)
 FIXED_LAYOUT = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test check unit fmt lint fuzz bench cover sanitize tsan pythons hooks clean \
+.PHONY: help build run test check unit fmt lint fuzz bench cover sanitize tsan neon pythons hooks clean \
 	check-format check-layers check-headers check-python check-dashboard warnings
 
 help: ## show this list
@@ -105,6 +105,9 @@ tsan: build-tsan/build.ninja ## unit and command-line tests under ThreadSanitize
 	@ninja -C build-tsan
 	@$(FIXED_LAYOUT) $(TEST) build-tsan
 	@SIDEWINDER=build-tsan/sidewinder TSAN_OPTIONS=exitcode=99 $(FIXED_LAYOUT) $(PYTEST) -q tests/cli
+
+neon: ## unit tests of the kernels for ARM, cross-compiled, under qemu (says what to install)
+	@tools/neon build-neon
 
 fuzz: build-asan/build.ninja ## fuzz one parser: make fuzz X=http SECONDS=60
 	@test -n "$(X)" || { echo "usage: make fuzz X=http [SECONDS=60]" >&2; exit 2; }

@@ -1,0 +1,21 @@
+/* stencil_avx2.c - One diffusion step on some rows, in AVX2. */
+#include "kernels/stencil_impl.h"
+
+#if defined(__x86_64__)
+#if !defined(__clang__)
+#pragma GCC optimize("fp-contract=off")
+#endif
+
+#define TARGET __attribute__((target("avx2")))
+#define VECTOR_BYTES 32
+
+#define REAL double
+#define STEP sw_stencil_step_avx2_f64
+#include "kernels/stencil_step_impl.h"
+#undef REAL
+#undef STEP
+
+#define REAL float
+#define STEP sw_stencil_step_avx2_f32
+#include "kernels/stencil_step_impl.h"
+#endif
