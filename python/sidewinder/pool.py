@@ -1,0 +1,888 @@
+"""A pool of worker processes over shared memory.
+
+:class:`Pool` takes the place of :class:`multiprocessing.Pool` and :class:`concurrent.futures.ProcessPoolExecutor`: tasks
+and results travel through rings in shared memory instead of pipes, large buffers (NumPy arrays) as blocks of it that the
+receiver uses where they lie, and a worker that dies costs the one task it was running.
+
+    >>> from sidewinder import Pool
+    >>> with Pool(2) as pool:  # doctest: +SKIP
+    ...     pool.map(abs, [-1, -2, 3])
+    [1, 2, 3]
+
+Linux 5.3 and later, CPython 3.10 and later. What travels, and who dies when: docs/pool.md.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import pickle
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import types
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+from sidewinder import _pool, pool_worker
+from sidewinder.pool_progress import Bar
+from sidewinder.pool_worker import MESSAGE, Settings, build_function, run_template
+
+__all__ = ["AsyncResult", "BrokenPool", "Pool", "RemoteTraceback", "ResultStream", "WorkerDied"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+READY, FEED, ATTEND, DELIVER, TICK, IDLE = range(6)
+LIST, ORDERED, UNORDERED = range(3)
+ONE, STAR, KEYWORDS = range(3)
+FUTILE_STARTS = 3  # workers of one lane that died while they started, one after another: then the pool is broken
+LINGER_S = 0.2  # how long the thread behind submit() waits for more work before it ends
+SERVER = "sidewinder-pool"  # the name of that thread
+END_S = 10.0  # how long the template may take to end its workers before it is killed
+
+
+class WorkerDied(RuntimeError):  # noqa: N818 - says what happened
+    """The worker that ran the task died: it was killed, crashed or left by os._exit().
+
+    `signal` is the number of the signal, or None; `exitcode` the exit code, or None.
+    """
+
+    def __init__(self, message: str, signal: int | None = None, exitcode: int | None = None) -> None:
+        super().__init__(message, signal, exitcode)
+        self.signal = signal
+        self.exitcode = exitcode
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class BrokenPool(RuntimeError):  # noqa: N818 - the name concurrent.futures has
+    """The pool cannot go on: its workers do not start, or its template process was killed."""
+
+
+class RemoteTraceback(Exception):  # noqa: N818 - the name multiprocessing has
+    """The cause of an exception that a task raised: the text of its traceback in the worker."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.text}"""'
+
+
+class _Failure:
+    """An error as an item of a stream."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def _unpack_error(packed: bytes) -> BaseException:
+    if not packed:
+        return RuntimeError("the task failed, and why could not be told: the worker was out of memory")
+    error, text = pickle.loads(packed)
+    error.__cause__ = RemoteTraceback(text)
+    assert isinstance(error, BaseException)
+    return error
+
+
+def _by_value(function: types.FunctionType) -> bytes:
+    cells = tuple(cell.cell_contents for cell in function.__closure__ or ())
+    if any(value is function for value in cells):
+        raise pickle.PicklingError(
+            f"cannot send {function.__qualname__}: it refers to itself through its closure; move it to the top of its module"
+        )
+    parts = (
+        marshal.dumps(function.__code__),
+        function.__module__,
+        function.__qualname__,
+        function.__defaults__,
+        function.__kwdefaults__,
+        cells,
+    )
+    return pickle.dumps(_Call(build_function, parts), 5)
+
+
+class _Call:
+    """Pickles as the result of a call."""
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.parts = (function, args)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return self.parts
+
+
+def _pickle_function(function: Callable[..., Any]) -> tuple[bytes, bool]:
+    """The function for a worker, and whether it is only named, so that the bytes stay right."""
+    is_plain = isinstance(function, (types.FunctionType, types.BuiltinFunctionType, type))
+    try:
+        return pickle.dumps(function, 5), is_plain
+    except (pickle.PicklingError, AttributeError):
+        if not isinstance(function, types.FunctionType):
+            raise
+        return _by_value(function), False
+
+
+def _describe(status: int) -> tuple[str, int | None, int | None]:
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            name = f"signal {number}"
+        hint = " (out of memory?)" if number == signal.SIGKILL else ""
+        return f"was killed by {name}{hint}", number, None
+    code = os.WEXITSTATUS(status)
+    return f"left with exit code {code}", None, code
+
+
+def _is_single_threaded() -> bool:
+    """Whether no other Python thread could hold a lock; the threads of pools hold none while they wait."""
+    return all(thread is threading.current_thread() or thread.name == SERVER for thread in threading.enumerate())
+
+
+def _nanoseconds(timeout: float | None) -> int:
+    if timeout is None:
+        return 0
+    if not timeout > 0:
+        raise ValueError(f"a time-out of {timeout} s is not possible; it must be above 0")
+    return max(1, int(timeout * 1e9))
+
+
+def _end_template(owner: int, control: socket.socket, pid: int) -> None:
+    """Has the template kill the workers and end; also run when a pool is forgotten, or the interpreter ends."""
+    if os.getpid() != owner:
+        return
+    try:
+        control.send(MESSAGE.pack(b"Q", 0, 0))
+    except OSError:
+        pass
+    control.close()
+    try:
+        fd = os.pidfd_open(pid)
+    except OSError:
+        return
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    if not poll.poll(END_S * 1000):
+        os.kill(pid, signal.SIGKILL)
+    os.close(fd)
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass  # someone else waited for it
+
+
+class AsyncResult(Future[R]):
+    """A :class:`concurrent.futures.Future` that can also be asked as multiprocessing's AsyncResult is."""
+
+    def __init__(self, pool: Pool | None = None, job: _pool.Job | None = None) -> None:
+        super().__init__()
+        self._pool = pool
+        self._job = job
+
+    def get(self, timeout: float | None = None) -> R:
+        """The result; raises what the task raised, TimeoutError after `timeout` seconds."""
+        return self.result(timeout)
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Returns when the result is there, or after `timeout` seconds."""
+        from concurrent.futures import wait
+
+        wait([self], timeout)
+
+    def ready(self) -> bool:
+        """Whether the result, or an error, is there."""
+        return self.done()
+
+    def successful(self) -> bool:
+        """Whether there was no error. Raises ValueError when it is not ready()."""
+        if not self.done():
+            raise ValueError(f"{self!r} is not ready")
+        return not self.cancelled() and self.exception() is None
+
+    def cancel(self) -> bool:
+        """Cancels the task unless it is done; one that has begun runs on, and its result is dropped."""
+        is_cancelled = super().cancel()
+        if is_cancelled and self._pool is not None and self._job is not None:
+            self._pool._forget(self._job)
+        return is_cancelled
+
+
+class ResultStream(Generic[R]):
+    """The results of :meth:`Pool.imap`: an iterator; dropping or closing it cancels what has not begun."""
+
+    def __init__(self, pool: Pool, job: _pool.Job, limit: int, bar: Bar | None) -> None:
+        self._pool = pool
+        self._job = job
+        self._bar = bar
+        self._refill = max(1, limit // 4)
+        self._since = 0
+        pool._feed(job)
+
+    def __iter__(self) -> Iterator[R]:
+        return self
+
+    def __next__(self) -> R:
+        return self.next()
+
+    def next(self, timeout: float | None = None) -> R:
+        """The next result; raises what its task raised (and can be asked again for the one after), TimeoutError after
+        `timeout` seconds, StopIteration at the end."""
+        job = self._job
+        self._since += 1
+        if self._since >= self._refill:
+            self._since = 0
+            self._pool._feed(job)
+        try:
+            value = job.take()
+        except LookupError:
+            value = self._wait(timeout)
+        if self._bar is not None:
+            self._bar.show(job.taken)
+        if type(value) is _Failure:
+            raise value.error
+        return value  # type: ignore[no-any-return]
+
+    def _wait(self, timeout: float | None) -> Any:
+        job = self._job
+        deadline = None if timeout is None else time.monotonic_ns() + int(timeout * 1e9)
+        if not self._pool._drive(job, self._bar, deadline):
+            raise TimeoutError("no result yet")
+        try:
+            return job.take()
+        except LookupError:
+            if self._bar is not None:
+                self._bar.end()
+            if job.is_cancelled and self._pool._broken is not None:
+                raise self._pool._broken from None
+            raise StopIteration from None
+
+    def close(self) -> None:
+        """Cancels the tasks that have not begun; the results of the others are dropped."""
+        self._pool._forget(self._job)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_job") and not self._job.is_complete:
+            self.close()
+
+
+class Pool:
+    """Worker processes that run Python functions.
+
+    `workers`: how many processes; None for one a CPU that this process may use.
+    `start_method`: "fork" copies this process when the pool is made, "forkserver" starts a fresh interpreter, which
+    imports the main module anew. None forks unless this process has more than one Python thread: a lock another thread
+    holds would stay locked in the copy for ever.
+    `initializer(*initargs)` runs in each worker first; if it raises, the pool is broken.
+    `max_tasks_per_worker`: a worker is replaced after so many tasks.
+    `retries`: how often a task is run again when its worker dies, before it fails with :class:`WorkerDied`.
+    `timeout`: seconds a task may run; then it fails with TimeoutError, and its worker is killed and replaced.
+    `buffer`: tasks of an imap that may be under way or unread; None for 128 a worker.
+    `blas_threads`: threads of BLAS and OpenMP libraries that workers load from then on; 0 leaves them alone.
+
+    Methods may be called from any thread of the process that made the pool. Leaving a `with` block waits for what was
+    submitted; leaving it by an exception terminates.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        start_method: str | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: Iterable[Any] = (),
+        max_tasks_per_worker: int | None = None,
+        retries: int = 0,
+        timeout: float | None = None,
+        buffer: int | None = None,
+        blas_threads: int = 1,
+    ) -> None:
+        if workers is None:
+            workers = len(os.sched_getaffinity(0))
+        if workers < 1:
+            raise ValueError(f"a pool of {workers} workers is not possible; it takes at least 1")
+        if max_tasks_per_worker is not None and max_tasks_per_worker < 1:
+            raise ValueError(f"max_tasks_per_worker is {max_tasks_per_worker}; it must be at least 1, or None")
+        if pool_worker.is_preparing:
+            raise RuntimeError(
+                "a pool is made while a worker's interpreter imports the main module; "
+                'put what the program does under `if __name__ == "__main__":`'
+            )
+        if start_method is None:
+            start_method = "fork" if _is_single_threaded() else "forkserver"
+        if start_method not in ("fork", "forkserver"):
+            raise ValueError(f'there is no start method {start_method!r}; it is "fork" or "forkserver"')
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be callable")
+        self._workers = workers
+        self._retries = retries
+        self._timeout_ns = _nanoseconds(timeout)
+        self._buffer = buffer or 128 * workers
+        self._start_method = start_method
+        self._settings = Settings(initializer, tuple(initargs), max_tasks_per_worker or 0, blas_threads)
+        self._owner = os.getpid()
+        self._token = threading.Lock()  # held by the thread that runs the core
+        self._lock = threading.Lock()  # of the fields below
+        self._waiters: list[threading.Event] = []
+        self._server: threading.Thread | None = None
+        self._work = threading.Event()
+        self._functions: dict[Any, tuple[int, bytes]] = {}
+        self._tries: dict[tuple[int, int], int] = {}
+        self._futile = [0] * workers
+        self._pids: list[int | None] = [None] * workers
+        self._is_closed = False
+        self._is_ending = False
+        self._broken: BaseException | None = None
+        self._start()
+
+    # Processes
+
+    def _start(self) -> None:
+        self._segment = _pool.Segment(self._workers)
+        self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            try:
+                pid = self._fork(control, theirs) if self._start_method == "fork" else self._launch(theirs)
+            except BaseException:
+                control.close()
+                os.close(self._wake_fd)
+                raise
+        self._control = control
+        self._template = pid
+        self._finalizer = weakref.finalize(self, _end_template, self._owner, control, pid)
+        self._closer = weakref.finalize(self, os.close, self._wake_fd)
+        self._closer.atexit = False
+        self._core = _pool.Core(self._segment, self._wake_fd, control.fileno(), _unpack_error)
+
+    def _fork(self, control: socket.socket, theirs: socket.socket) -> int:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()  # or the copies would write the same again
+            except (AttributeError, OSError, ValueError):
+                pass
+        with warnings.catch_warnings():
+            # 3.12 warns of any thread; which ones matter was decided above.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+        if pid == 0:
+            control.close()
+            run_template(theirs, self._owner, self._segment, self._wake_fd, self._settings)
+        return pid
+
+    def _launch(self, theirs: socket.socket) -> int:
+        import subprocess
+        from multiprocessing import spawn
+
+        preparation = spawn.get_preparation_data("sidewinder-pool")
+        preparation.pop("authkey", None)
+        start_fd = os.memfd_create("sidewinder-pool-start", 0)
+        with open(start_fd, "r+b", closefd=False) as file:
+            pickle.dump((preparation, pickle.dumps(self._settings, 5)), file)
+            file.seek(0)
+        fds = (theirs.fileno(), self._segment.fd, self._wake_fd, start_fd)
+        program = f"import sys; sys.path[:] = {sys.path!r}; from sidewinder.pool_worker import main; main({', '.join(map(str, fds))}, {self._owner})"
+        flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+        environment = dict(os.environ)
+        if self._settings.blas_threads:
+            from sidewinder.pool_worker import THREAD_VARIABLES
+
+            environment.update(dict.fromkeys(THREAD_VARIABLES, str(self._settings.blas_threads)))
+        try:
+            child = subprocess.Popen([sys.executable, *flags, "-c", program], pass_fds=fds, env=environment)
+        finally:
+            os.close(start_fd)
+        child.returncode = 0  # we wait for it ourselves
+        return child.pid
+
+    def _order(self, letter: bytes, lane: int) -> None:
+        try:
+            self._control.send(MESSAGE.pack(letter, lane, 0))
+        except OSError:
+            pass  # the template is dead; its socket's end says so to _attend
+
+    def _attend(self) -> None:
+        """Reads the template's messages, and has it kill the workers whose tasks ran out of time. With the token only."""
+        for lane in self._core.take_condemned():
+            self._order(b"K", lane)
+        while self._broken is None:
+            try:
+                message = self._control.recv(200_000, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError:
+                message = b""
+            if not message:
+                self._break(
+                    BrokenPool(f"the pool's template process {self._wait_template()}; its workers died with it")
+                )
+                return
+            letter, lane, number = MESSAGE.unpack_from(message)
+            if letter == b"B":
+                self._pids[lane] = number
+            elif letter == b"D":
+                self._bury(lane, number)
+            elif letter == b"I":
+                error = BrokenPool("the initializer of a worker raised an exception")
+                error.__cause__ = _unpack_error(message[MESSAGE.size :])
+                self._break(error)
+
+    def _wait_template(self) -> str:
+        try:
+            return _describe(os.waitpid(self._template, 0)[1])[0]
+        except ChildProcessError:
+            return "ended"
+
+    def _bury(self, lane: int, status: int) -> None:
+        pid, self._pids[lane] = self._pids[lane], None
+        self._futile[lane] = 0 if status == 0 or self._core.is_ready(lane) else self._futile[lane] + 1
+        running = self._core.died(lane)
+        how, number, code = _describe(status)
+        if running is not None:
+            job, index, is_late = running
+            self._mourn(job, index, is_late, (pid, how, number, code))
+        if self._futile[lane] >= FUTILE_STARTS:
+            self._break(BrokenPool(f"workers die while they start: the last one {how}"))
+        elif not self._is_ending:
+            self._order(b"S", lane)
+
+    def _mourn(
+        self, job: _pool.Job, index: int, is_late: bool, death: tuple[int | None, str, int | None, int | None]
+    ) -> None:
+        """What becomes of the task that a dead worker was running."""
+        pid, how, number, code = death
+        key = (id(job), index)
+        tries = self._tries.pop(key, 0)
+        if is_late:
+            self._core.fail(job, index, TimeoutError("the task ran out of its time; its worker was killed"))
+        elif tries < self._retries and index in job.kept:
+            self._tries[key] = tries + 1
+            self._core.retry(job, index, job.kept[index])
+        else:
+            again = f" in its attempt {tries + 1}" if tries else ""
+            text = f"worker process {pid} {how} while it ran task {index}{again}"
+            self._core.fail(job, index, WorkerDied(text, number, code))
+
+    def _break(self, error: BaseException) -> None:
+        """Ends all processes; every task that has no result fails with `error`. With the token only."""
+        self._broken = error
+        self._is_closed = self._is_ending = True
+        self._finalizer()
+        self._core.abandon(error)
+        for job in self._core.take_queue():
+            self._core.cancel(job)
+            if hasattr(job, "done_callback") and job.done_callback is not None:
+                job.done_callback()
+
+    # Driving
+
+    def _check(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+        if self._is_closed:
+            raise ValueError("the pool is closed")
+
+    def _feed(self, job: _pool.Job) -> None:
+        if job.wants_feed and self._core.has_room:
+            self._core.feed(job)
+
+    def _deliver(self) -> None:
+        for callback in self._core.take_deliveries():
+            callback()
+
+    def _drive(self, job: _pool.Job, bar: Bar | None = None, deadline_ns: int | None = None) -> bool:
+        """Returns once the job is ready; False at the deadline, on the monotonic clock."""
+        while True:
+            self._feed(job)
+            if job.is_ready:
+                return True
+            now = time.monotonic_ns()
+            if deadline_ns is not None and now >= deadline_ns:
+                return False
+            tick = deadline_ns or 0
+            if bar is not None:
+                bar.show(job.done)
+                tick = min(tick or bar.next_ns, bar.next_ns)
+            if self._token.acquire(blocking=False):
+                try:
+                    self._run(job, tick)
+                finally:
+                    self._release()
+            else:
+                self._stand_by(job, None if not tick else max(0.0, (tick - now) / 1e9))
+            self._deliver()
+
+    def _run(self, job: _pool.Job | None, tick_ns: int = 0) -> int:
+        if self._broken is not None:
+            return IDLE
+        end = self._core.run(job, tick_ns)
+        if end == ATTEND:
+            self._attend()
+        return end
+
+    def _release(self) -> None:
+        self._token.release()
+        for event in self._waiters[:]:
+            event.set()
+
+    def _stand_by(self, job: _pool.Job, timeout: float | None) -> None:
+        """Another thread runs the core: waits until there is something to do here, or that thread stops."""
+        event = threading.Event()
+        self._waiters.append(event)
+        job.waiter = event.set
+        try:
+            if self._token.locked() and not job.is_ready and not (job.wants_feed and self._core.has_room):
+                event.wait(timeout)
+        finally:
+            self._waiters.remove(event)
+            if job.waiter is not None:
+                del job.waiter
+
+    def _serve(self) -> None:
+        """The thread behind submit(): runs the core while there are tasks."""
+        while True:
+            with self._token:
+                end = self._run(None)
+            for event in self._waiters[:]:
+                event.set()
+            self._deliver()
+            if end != IDLE or self._work.wait(LINGER_S):
+                self._work.clear()
+                continue
+            with self._lock:
+                if not self._work.is_set():
+                    self._server = None
+                    return
+
+    def _enqueue(self, job: _pool.Job) -> None:
+        self._core.enqueue(job)
+        with self._lock:
+            self._work.set()
+            if self._server is None:
+                self._server = threading.Thread(target=self._serve, name=SERVER, daemon=True)
+                self._server.start()
+        self._core.kick()
+
+    def _forget(self, job: _pool.Job) -> None:
+        if os.getpid() == self._owner:
+            self._core.cancel(job)
+
+    # Jobs
+
+    def _function(self, function: Callable[..., Any]) -> tuple[int, bytes]:
+        try:
+            known = self._functions.get(function)
+        except TypeError:
+            known = None  # not hashable
+        if known is not None:
+            return known
+        packed, is_plain = _pickle_function(function)
+        fresh = (self._core.new_function(), packed)
+        if is_plain:
+            if len(self._functions) >= 64:
+                self._functions.clear()
+            self._functions[function] = fresh
+        return fresh
+
+    def _job(
+        self, kind: int, call: int, function: Callable[..., Any], items: Iterable[Any], options: _Options
+    ) -> _pool.Job:
+        self._check()
+        number, packed = self._function(function)
+        if options.chunksize is not None and options.chunksize < 1:
+            raise ValueError(f"chunksize is {options.chunksize}; it must be at least 1")
+        extra: dict[str, Any] = {}
+        if kind != LIST:
+            extra["failure_type"] = None if options.return_exceptions else _Failure
+            extra["limit"] = self._buffer
+        elif options.return_exceptions:
+            extra["failure_type"] = None
+        return _pool.Job(
+            kind,
+            call,
+            number,
+            packed,
+            items,
+            claim=options.chunksize or 0,
+            timeout_ns=_nanoseconds(options.timeout) or self._timeout_ns,
+            retries=self._retries,
+            **extra,
+        )
+
+    def _collect(self, call: int, function: Callable[..., Any], items: Iterable[Any], options: _Options) -> list[Any]:
+        if not isinstance(items, (list, tuple)):
+            items = list(items)
+        job = self._job(LIST, call, function, items, options)
+        bar = Bar(len(items)) if options.progress else None
+        try:
+            self._drive(job, bar)
+        except BaseException:
+            self._forget(job)
+            raise
+        finally:
+            if bar is not None:
+                bar.end(job.done)
+        if job.is_cancelled:
+            self._forget(job)
+            raise job.error if job.error is not None else self._broken or ValueError("the pool was terminated")
+        results: list[Any] = job.results
+        return results
+
+    def map(
+        self,
+        function: Callable[[T], R],
+        iterable: Iterable[T],
+        chunksize: int | None = None,
+        *,
+        timeout: float | None = None,
+        progress: bool = False,
+        return_exceptions: bool = False,
+    ) -> list[R]:
+        """The results of `function` for each item, in the order of the items.
+
+        `chunksize`: tasks a worker takes at a time; None for as many as run in 50 us. It changes no result: each task is
+        reported for itself. `timeout`: seconds for each task. `progress`: a bar on stderr, where that is a terminal.
+        The first exception of a task is raised here and cancels what has not begun; with `return_exceptions` exceptions
+        take the place of results.
+        """
+        return self._collect(ONE, function, iterable, _Options(chunksize, timeout, progress, return_exceptions))
+
+    def starmap(
+        self,
+        function: Callable[..., R],
+        iterable: Iterable[Iterable[Any]],
+        chunksize: int | None = None,
+        *,
+        timeout: float | None = None,
+        progress: bool = False,
+        return_exceptions: bool = False,
+    ) -> list[R]:
+        """As :meth:`map`; each item is an iterable of the function's positional arguments."""
+        return self._collect(STAR, function, iterable, _Options(chunksize, timeout, progress, return_exceptions))
+
+    def _stream(
+        self, kind: int, function: Callable[[T], R], iterable: Iterable[T], options: _Options
+    ) -> ResultStream[R]:
+        job = self._job(kind, ONE, function, iterable, options)
+        bar = None
+        if options.progress:
+            bar = Bar(len(iterable) if isinstance(iterable, Sized) else None)
+        return ResultStream(self, job, self._buffer, bar)
+
+    def imap(
+        self,
+        function: Callable[[T], R],
+        iterable: Iterable[T],
+        chunksize: int | None = None,
+        *,
+        timeout: float | None = None,
+        progress: bool = False,
+        return_exceptions: bool = False,
+    ) -> ResultStream[R]:
+        """The results in the order of the items, as they are asked for.
+
+        The iterable may be endless: it is read by the thread that asks, at most `buffer` (of the pool) items ahead of what
+        was taken. An exception of a task is raised where its result would be; the stream goes on behind it.
+        """
+        return self._stream(ORDERED, function, iterable, _Options(chunksize, timeout, progress, return_exceptions))
+
+    def imap_unordered(
+        self,
+        function: Callable[[T], R],
+        iterable: Iterable[T],
+        chunksize: int | None = None,
+        *,
+        timeout: float | None = None,
+        progress: bool = False,
+        return_exceptions: bool = False,
+    ) -> ResultStream[R]:
+        """As :meth:`imap`, in the order in which the results come."""
+        return self._stream(UNORDERED, function, iterable, _Options(chunksize, timeout, progress, return_exceptions))
+
+    def apply(self, function: Callable[..., R], args: Sequence[Any] = (), kwds: Mapping[str, Any] | None = None) -> R:
+        """The result of ``function(*args, **kwds)``, run in a worker."""
+        call, item = (KEYWORDS, (tuple(args), dict(kwds))) if kwds else (STAR, tuple(args))
+        result: R = self._collect(call, function, (item,), _Options())[0]
+        return result
+
+    def _start_async(
+        self, call: int, function: Callable[..., Any], items: Sequence[Any], options: _Options, is_one: bool
+    ) -> AsyncResult[Any]:
+        job = self._job(LIST, call, function, items, options)
+        future: AsyncResult[Any] = AsyncResult(self, job)
+
+        def done() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            if job.is_cancelled:
+                future.set_exception(job.error or self._broken or ValueError("the pool was terminated"))
+            else:
+                future.set_result(job.results[0] if is_one else job.results)
+
+        if not items:
+            done()
+            return future
+        job.done_callback = done
+        self._enqueue(job)
+        return future
+
+    def submit(self, function: Callable[..., R], /, *args: Any, **kwargs: Any) -> AsyncResult[R]:
+        """A future of ``function(*args, **kwargs)``, as concurrent.futures.Executor.submit gives it."""
+        call, item = (KEYWORDS, (args, kwargs)) if kwargs else (STAR, args)
+        return self._start_async(call, function, (item,), _Options(), True)
+
+    def apply_async(
+        self,
+        function: Callable[..., R],
+        args: Sequence[Any] = (),
+        kwds: Mapping[str, Any] | None = None,
+        callback: Callable[[R], object] | None = None,
+        error_callback: Callable[[BaseException], object] | None = None,
+    ) -> AsyncResult[R]:
+        """As :meth:`submit`; the callbacks get the result, or the error, in another thread."""
+        future: AsyncResult[R] = self.submit(function, *args, **(kwds or {}))
+        return _with_callbacks(future, callback, error_callback)
+
+    def map_async(
+        self,
+        function: Callable[[T], R],
+        iterable: Iterable[T],
+        chunksize: int | None = None,
+        callback: Callable[[list[R]], object] | None = None,
+        error_callback: Callable[[BaseException], object] | None = None,
+    ) -> AsyncResult[list[R]]:
+        """As :meth:`map`, without waiting."""
+        future = self._start_async(ONE, function, list(iterable), _Options(chunksize), False)
+        return _with_callbacks(future, callback, error_callback)
+
+    def starmap_async(
+        self,
+        function: Callable[..., R],
+        iterable: Iterable[Iterable[Any]],
+        chunksize: int | None = None,
+        callback: Callable[[list[R]], object] | None = None,
+        error_callback: Callable[[BaseException], object] | None = None,
+    ) -> AsyncResult[list[R]]:
+        """As :meth:`starmap`, without waiting."""
+        future = self._start_async(STAR, function, list(iterable), _Options(chunksize), False)
+        return _with_callbacks(future, callback, error_callback)
+
+    # The end
+
+    def close(self) -> None:
+        """Takes no more tasks; those it has are done. Returns at once: :meth:`join` waits."""
+        self._is_closed = True
+
+    def terminate(self) -> None:
+        """Kills the workers; tasks without a result fail with ValueError."""
+        if self._broken is not None or os.getpid() != self._owner:
+            return
+        self._is_closed = True
+        self._core.kick()
+        while not self._token.acquire(timeout=0.05):
+            self._core.kick()
+        try:
+            if self._broken is None:
+                self._break(ValueError("the pool was terminated"))
+        finally:
+            self._release()
+        self._deliver()
+
+    def join(self) -> None:
+        """Waits for all tasks, then for the workers to leave. Raises ValueError unless :meth:`close` or
+        :meth:`terminate` was called."""
+        if not self._is_closed:
+            raise ValueError("the pool still takes tasks; close() it first")
+        end = FEED
+        while self._broken is None and end != IDLE:
+            with self._token:
+                end = self._run(None)
+            self._deliver()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Lets the workers run to their own end, so that what they print and their exit handlers are not lost."""
+        with self._token:
+            if self._broken is not None:
+                return
+            self._is_ending = True
+            self._core.close()
+            poll = select.poll()
+            poll.register(self._control, select.POLLIN)
+            while self._broken is None and any(pid is not None for pid in self._pids):
+                if not poll.poll(END_S * 1000):
+                    break
+                self._attend()
+            if self._broken is None:
+                self._break(ValueError("the pool is closed"))
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is None:
+            self.close()
+            self.join()
+        else:
+            self.terminate()
+
+    @property
+    def pids(self) -> list[int]:
+        """The workers' process ids, as far as they are known; a worker that is being replaced has none."""
+        if self._broken is None and self._token.acquire(blocking=False):
+            try:
+                self._attend()
+            finally:
+                self._release()
+        return [pid for pid in self._pids if pid is not None]
+
+    def __repr__(self) -> str:
+        state = "closed" if self._is_closed else self._start_method
+        return f"<Pool workers={self._workers} {state}>"
+
+
+class _Options:
+    __slots__ = ("chunksize", "progress", "return_exceptions", "timeout")
+
+    def __init__(
+        self,
+        chunksize: int | None = None,
+        timeout: float | None = None,
+        progress: bool = False,
+        return_exceptions: bool = False,
+    ) -> None:
+        self.chunksize = chunksize
+        self.timeout = timeout
+        self.progress = progress
+        self.return_exceptions = return_exceptions
+
+
+def _with_callbacks(
+    future: AsyncResult[R],
+    callback: Callable[[R], object] | None,
+    error_callback: Callable[[BaseException], object] | None,
+) -> AsyncResult[R]:
+    def call(done: Future[R]) -> None:
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is None and callback is not None:
+            callback(done.result())
+        elif error is not None and error_callback is not None:
+            error_callback(error)
+
+    if callback is not None or error_callback is not None:
+        future.add_done_callback(call)
+    return future
