@@ -1,20 +1,21 @@
-/* vite.config.ts - Builds the dashboard to one file: script and style inlined and allowed by hash, nothing else. */
+/* vite.config.ts - Builds a page to one file: script and style inlined and allowed by hash, nothing else. The mode `fractal`
+ * builds fractal.html, others the dashboard, index.html. */
 import { createHash } from "node:crypto";
 import { defineConfig } from "vite";
 import type { Plugin } from "vite";
 
 const hash = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 
-/* Moves the bundle's script and style into index.html. The policy lists their hashes, so that a page that was tampered
+/* Moves the bundle's script and style into the page. The policy lists their hashes, so that a page that was tampered
  * with or text that was injected does not run; everything the page may reach is its own origin. */
-function oneFile(): Plugin {
+function oneFile(page: string): Plugin {
   return {
     name: "one-file",
     enforce: "post",
     apply: "build",
     generateBundle(_options, bundle) {
-      const html = bundle["index.html"];
-      if (html?.type !== "asset") throw new Error("no index.html in the bundle");
+      const html = bundle[page];
+      if (html?.type !== "asset") throw new Error(`no ${page} in the bundle`);
       let script = "";
       let style = "";
       for (const [name, item] of Object.entries(bundle)) {
@@ -43,13 +44,18 @@ function oneFile(): Plugin {
   };
 }
 
-export default defineConfig({
-  plugins: [oneFile()],
-  build: {
-    target: "es2021",
-    modulePreload: false,
-    cssCodeSplit: false,
-    assetsInlineLimit: 1 << 20,
-    chunkSizeWarningLimit: 200,
-  },
+export default defineConfig(({ mode }) => {
+  const page = mode === "fractal" ? "fractal.html" : "index.html";
+  return {
+    plugins: [oneFile(page)],
+    build: {
+      target: "es2021",
+      modulePreload: false,
+      cssCodeSplit: false,
+      assetsInlineLimit: 1 << 20,
+      chunkSizeWarningLimit: 200,
+      emptyOutDir: page === "index.html",
+      rollupOptions: { input: page },
+    },
+  };
 });
