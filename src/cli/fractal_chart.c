@@ -53,8 +53,8 @@ static void scale_choose(struct chart *chart) {
 static void grid_draw(const struct chart *chart) {
     char text[24];
     double right = WIDTH - RIGHT, bottom = HEIGHT - BOTTOM;
-    for (double speedup = 0.5; speedup <= chart->speedup; speedup *= 2) {
-        double y = y_of(chart, speedup);
+    for (int doublings = -1; ldexp(1, doublings) <= chart->speedup; doublings++) {
+        double speedup = ldexp(1, doublings), y = y_of(chart, speedup);
         sw_canvas_fill(chart->canvas, LEFT, y, right - LEFT, 1, GRID);
         snprintf(text, sizeof text, "%gx", speedup);
         text_draw(chart, (struct sw_canvas_text){.x = LEFT - 10, .y = y + 4, .color = SOFT, .align = SW_CANVAS_RIGHT},

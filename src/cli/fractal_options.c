@@ -122,7 +122,7 @@ static enum sw_status pair_take(unsigned index, struct sw_str value, struct sw_s
 
 static enum sw_status julia_take(struct sw_fractal_request *request, struct sw_str value, struct sw_error *err) {
     struct sw_str pair[2];
-    double numbers[2];
+    double numbers[2] = {0};
     enum sw_status status = pair_take(JULIA, value, pair, numbers, err);
     if (status)
         return status;

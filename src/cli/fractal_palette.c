@@ -5,6 +5,7 @@
  */
 #include "cli/fractal_palette.h"
 
+#include <assert.h>
 #include <math.h>
 
 #define RING_STEPS 4096 /* pieces of the curve through the keys that are measured */
@@ -134,6 +135,7 @@ const struct sw_palette_plan *sw_palette_find(struct sw_str name) {
 
 void sw_palette_build(struct sw_palette *palette, const struct sw_palette_plan *plan, uint32_t inside) {
     struct color keys[SW_PALETTE_KEYS];
+    assert(plan->key_count > 0);
     for (unsigned i = 0; i < plan->key_count; i++)
         keys[i] = lab_of(plan->keys[i]);
     ring_walk(palette, keys, plan->key_count);

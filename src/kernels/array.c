@@ -164,7 +164,7 @@ struct rows {
 
 /* Four at a time: the processor loads two numbers and stores two in a cycle. */
 #define GATHER(number) \
-    static void gather_row_##number(number *to, const char *from, ptrdiff_t stride, size_t count) { \
+    static void gather_row_##number(number to[], const char *from, ptrdiff_t stride, size_t count) { \
         if (stride == (ptrdiff_t)sizeof(number)) { \
             memcpy(to, from, count * sizeof(number)); \
             return; \
@@ -180,7 +180,7 @@ struct rows {
             to[i] = *(const number *)(const void *)from; \
     } \
 \
-    static void gather_##number(number *to, const struct rows *rows) { \
+    static void gather_##number(number to[], const struct rows *rows) { \
         size_t width = rows->width; \
         for (size_t row = 0; row < rows->count && width >= SHORT_ROW; row++) \
             gather_row_##number(to + row * width, rows->from + (ptrdiff_t)row * rows->row_stride, rows->stride, \
