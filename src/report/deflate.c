@@ -207,6 +207,8 @@ static bool block_skip(struct walk *walk, uint32_t kind) {
 }
 
 enum sw_status sw_deflate_reopen(struct sw_buf *stream, size_t first) {
+    if (stream->len == first)
+        return SW_MALFORMED;
     struct walk walk = {.bits = {.bytes = (const uint8_t *)stream->ptr + first, .size = stream->len - first}};
     size_t last_block;
     bool is_last;
