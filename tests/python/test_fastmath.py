@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import gc
+import importlib
 import itertools
 import math
 import pickle
@@ -921,13 +922,22 @@ class TestThreads:
         )
         assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0
 
-    def test_in_another_interpreter(self) -> None:
+    def test_in_another_interpreter(self, tmp_path: Path) -> None:
         name = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
         interpreters = pytest.importorskip(name)
+        # An editable install builds what has changed when it is imported, and such an interpreter may start no process:
+        # it gets the files that are loaded here.
+        (tmp_path / "sidewinder").mkdir()
+        for module in ("sidewinder", "sidewinder.fastmath", "sidewinder._fastmath", "sidewinder._library"):
+            file = Path(str(importlib.import_module(module).__file__))
+            (tmp_path / "sidewinder" / file.name).symlink_to(file)
         other = interpreters.create()
         try:
             failure = interpreters.run_string(
                 other,
+                "import sys\n"
+                "sys.meta_path = [finder for finder in sys.meta_path if 'editable' not in type(finder).__module__]\n"
+                f"sys.path.insert(0, {str(tmp_path)!r})\n"
                 "from sidewinder import fastmath, Array\n"
                 "assert fastmath.evaluate('a + 1', a=Array([1, 2])).tolist() == [2, 3]\n"
                 "assert fastmath.sum([1, 2], threads=2) == 3",
