@@ -22,6 +22,7 @@ from sidewinder import fastmath, slowmath
 
 ROUNDS = 7
 ROUNDS_SECONDS = 0.5  # of plain Python, after which there is no second round
+SPIN_S = 0.15  # for so long the threads of NumPy's OpenBLAS spin after a product, on the CPUs that ours would have
 JULIA = complex(-0.62772, -0.42193)
 
 
@@ -33,6 +34,7 @@ class Row:
     python: Callable[[], Any] | None
     numpy: Callable[[], Any] | None
     ours: Callable[[], Any]
+    pause_s: float = 0.0  # after NumPy's turn
 
 
 def numpy_diffuse(np: Any, grid: Any, steps: int) -> Any:
@@ -67,6 +69,7 @@ def matmul_row(np: Any, size: int, with_python: bool) -> Row:
         (lambda: slowmath.matmul(a, b)) if with_python else None,
         (lambda: np_a @ np_b) if np else None,
         lambda: fastmath.matmul(fast_a, fast_b),
+        SPIN_S if np else 0.0,
     )
 
 
@@ -145,6 +148,7 @@ def measure(row: Row) -> tuple[Way, Way, Way]:
     python, numpy, ours = Way(row.python), Way(row.numpy), Way(row.ours)
     for _ in range(ROUNDS):
         numpy.run()
+        time.sleep(row.pause_s)
         ours.run()
     for _ in range(ROUNDS if row.python else 0):
         python.run()
