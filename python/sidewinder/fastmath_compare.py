@@ -34,7 +34,7 @@ class Row:
     python: Callable[[], Any] | None
     numpy: Callable[[], Any] | None
     ours: Callable[[], Any]
-    pause_s: float = 0.0  # after NumPy's turn
+    pause_s: float = 0.0  # after each turn
 
 
 def numpy_diffuse(np: Any, grid: Any, steps: int) -> Any:
@@ -147,9 +147,10 @@ def measure(row: Row) -> tuple[Way, Way, Way]:
     """Plain Python, NumPy and ours."""
     python, numpy, ours = Way(row.python), Way(row.numpy), Way(row.ours)
     for _ in range(ROUNDS):
-        numpy.run()
-        time.sleep(row.pause_s)
-        ours.run()
+        for way in (numpy, ours):
+            way.run()
+            way.run()  # with its threads awake
+            time.sleep(row.pause_s)
     for _ in range(ROUNDS if row.python else 0):
         python.run()
         if python.seconds > ROUNDS_SECONDS:
