@@ -140,34 +140,15 @@ void sw_canvas_fill(struct sw_canvas *canvas, double x, double y, double width, 
     cairo_fill(canvas->cairo);
 }
 
-void sw_canvas_outline(struct sw_canvas *canvas, double x, double y, double width, double height, uint32_t color) {
-    color_set(canvas->cairo, color);
-    cairo_set_line_width(canvas->cairo, 1);
-    /* Half a pixel in, so that the line covers whole ones. */
-    cairo_rectangle(canvas->cairo, x + 0.5, y + 0.5, width > 1 ? width - 1 : 0, height > 1 ? height - 1 : 0);
-    cairo_stroke(canvas->cairo);
-}
-
-static void path_add(struct sw_canvas *canvas, const double *points, size_t count) {
-    cairo_new_path(canvas->cairo);
-    for (size_t i = 0; i < count; i++)
-        cairo_line_to(canvas->cairo, points[2 * i], points[2 * i + 1]);
-}
-
 void sw_canvas_polyline(struct sw_canvas *canvas, const double *points, size_t count, double line_width,
                         uint32_t color) {
     color_set(canvas->cairo, color);
     cairo_set_line_width(canvas->cairo, line_width);
     cairo_set_line_join(canvas->cairo, CAIRO_LINE_JOIN_ROUND);
-    path_add(canvas, points, count);
+    cairo_new_path(canvas->cairo);
+    for (size_t i = 0; i < count; i++)
+        cairo_line_to(canvas->cairo, points[2 * i], points[2 * i + 1]);
     cairo_stroke(canvas->cairo);
-}
-
-void sw_canvas_polygon(struct sw_canvas *canvas, const double *points, size_t count, uint32_t color) {
-    color_set(canvas->cairo, color);
-    path_add(canvas, points, count);
-    cairo_close_path(canvas->cairo);
-    cairo_fill(canvas->cairo);
 }
 
 void sw_canvas_circle(struct sw_canvas *canvas, double x, double y, double radius, uint32_t color) {

@@ -31,11 +31,9 @@ SW_MUST_USE enum sw_status sw_canvas_new(struct sw_canvas **canvas, enum sw_canv
                                          double height);
 void sw_canvas_free(struct sw_canvas *canvas); /* NULL is fine */
 void sw_canvas_fill(struct sw_canvas *canvas, double x, double y, double width, double height, uint32_t color);
-void sw_canvas_outline(struct sw_canvas *canvas, double x, double y, double width, double height, uint32_t color);
 /* A line through `count` points, `points` holding x and y in turn. */
 void sw_canvas_polyline(struct sw_canvas *canvas, const double *points, size_t count, double line_width,
                         uint32_t color);
-void sw_canvas_polygon(struct sw_canvas *canvas, const double *points, size_t count, uint32_t color);
 void sw_canvas_circle(struct sw_canvas *canvas, double x, double y, double radius, uint32_t color);
 void sw_canvas_text(struct sw_canvas *canvas, const struct sw_canvas_text *how, struct sw_str text);
 double sw_canvas_text_width(struct sw_canvas *canvas, const struct sw_canvas_text *how, struct sw_str text);
