@@ -63,10 +63,11 @@ struct sw_matmul_grid sw_matmul_grid_for(const struct sw_matmul_product *product
     size_t cells = sw_parallel_lanes(product->parallel);
     cells = products < (double)cells * (double)worth ? (size_t)(products / (double)worth) : cells;
     double least_edge = INFINITY; /* rows and columns packed for each element of the result */
+    /* Of two as good the one with more parts downwards: a tile has few rows, so such parts come out more equal. */
     for (size_t down = 1; down <= cells; down++) {
         size_t across = cells / down;
         double edge = (double)down / (double)grid.rows + (double)across / (double)grid.columns;
-        if (down * across == cells && down <= row_tiles && across <= column_tiles && edge < least_edge) {
+        if (down * across == cells && down <= row_tiles && across <= column_tiles && edge <= least_edge) {
             least_edge = edge;
             grid.down = down;
             grid.across = across;

@@ -10,6 +10,7 @@
 #include "pool/team.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,6 +33,7 @@ struct lane {
     unsigned index;
     struct sw_thread thread;
     struct sw_parker parker;
+    _Atomic int cpu; /* on which it left its last loop */
 };
 
 struct sw_team {
@@ -149,6 +151,7 @@ static void lane_main(void *context) {
         seen = loop_number(team);
         if (join_loop(team, seen)) {
             work(team, lane);
+            atomic_store_explicit(&lane->cpu, sched_getcpu(), memory_order_relaxed);
             leave_loop(team);
         }
     }
@@ -187,14 +190,40 @@ static uint64_t deal(struct sw_team *team, const struct sw_parallel_loop *loop) 
     return chunks;
 }
 
+/* Of the CPUs that the caller may use, those but `cpu`; false where there are none, or more than a set holds. */
+static bool find_others(int cpu, cpu_set_t *allowed, cpu_set_t *others) {
+    if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof(*allowed), allowed))
+        return false;
+    *others = *allowed;
+    CPU_CLR((size_t)cpu, others);
+    return CPU_COUNT(others) > 0;
+}
+
+/* Wakes the lanes before `end`, away from the caller's CPU. A kernel may put a sleeper on the CPU of whoever wakes it,
+ * so a lane on the caller's and the caller on a lane's; there the one waits for milliseconds while the other computes.
+ * Forbidding a lane that CPU for a moment moves it. */
+static void wake_lanes(struct sw_team *team, unsigned end) {
+    int cpu = sched_getcpu();
+    for (unsigned i = 1; i < end; i++) {
+        struct lane *lane = &team->lanes[i];
+        cpu_set_t allowed, others;
+        bool must_move =
+            atomic_load(&lane->parker.is_waiting) || atomic_load_explicit(&lane->cpu, memory_order_relaxed) == cpu;
+        bool is_moved = must_move && find_others(cpu, &allowed, &others) &&
+                        pthread_setaffinity_np(lane->thread.handle, sizeof(others), &others) == 0;
+        sw_parker_wake(&lane->parker);
+        if (is_moved)
+            pthread_setaffinity_np(lane->thread.handle, sizeof(allowed), &allowed);
+    }
+}
+
 static void run(struct sw_parallel *parallel, const struct sw_parallel_loop *loop) {
     struct sw_team *team = (struct sw_team *)parallel;
     pthread_mutex_lock(&team->turn);
     uint64_t chunks = deal(team, loop);
     uint64_t number = (loop_number(team) + UINT64_C(1)) & UINT32_MAX;
     atomic_store(&team->state, number << 32 | STATE_OPEN);
-    for (unsigned i = 1; i < parallel->lanes && i < chunks; i++)
-        sw_parker_wake(&team->lanes[i].parker);
+    wake_lanes(team, chunks < parallel->lanes ? (unsigned)chunks : parallel->lanes);
     work(team, &team->lanes[0]);
     atomic_fetch_and(&team->state, ~STATE_OPEN);
     await_lanes(team);
@@ -224,7 +253,7 @@ enum sw_status sw_team_open(unsigned lanes, struct sw_team **out, struct sw_erro
         return sw_fail(err, SW_NOMEM, "cannot make a team of %u threads: out of memory", lanes);
     *team = (struct sw_team){.parallel = {.lanes = lanes, .run = run}};
     for (unsigned i = 0; i < lanes; i++)
-        team->lanes[i] = (struct lane){0};
+        team->lanes[i] = (struct lane){.cpu = -1};
     pthread_mutex_init(&team->turn, NULL);
     enum sw_status status = start_lanes(team, err);
     if (status) {

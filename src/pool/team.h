@@ -1,7 +1,8 @@
 /* team.h - A team of threads that share a loop, with work stealing.
  *
  * Each lane begins with an equal, contiguous part of the iterations and takes from its front; a lane that has none left
- * steals the back half of another's part. Idle threads spin for some microseconds, then sleep on a futex.
+ * steals the back half of another's part. Idle threads spin for some microseconds, then sleep on a futex; one that is
+ * woken gets the CPUs that the caller may use (sched_setaffinity(2)), and begins on one that the caller is not on.
  */
 #ifndef SW_POOL_TEAM_H
 #define SW_POOL_TEAM_H

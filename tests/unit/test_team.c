@@ -186,12 +186,55 @@ static void no_memory_leaves_nothing(void **state) {
     }
 }
 
+enum { NAP_US = 2000, NAPS = 20 };
+
+struct meeting {
+    _Atomic unsigned met;
+    cpu_set_t seen[2];
+};
+
+/* Two lanes that wait for each other, so that each has one iteration. */
+static void meet(void *context, size_t first, size_t last, unsigned lane) {
+    struct meeting *meeting = context;
+    atomic_fetch_add(&meeting->met, 1);
+    while (atomic_load(&meeting->met) < 2)
+        sched_yield();
+    assert_int_equal(sched_getaffinity(0, sizeof(meeting->seen[lane]), &meeting->seen[lane]), 0);
+}
+
+/* Also of lanes that slept, which are kept off the caller's CPU while they are woken. */
+static void a_lane_has_the_cpus_of_its_caller(void **state) {
+    cpu_set_t before, one;
+    assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+    struct sw_team *team;
+    assert_int_equal(sw_team_open(2, &team, NULL), SW_OK);
+    struct sw_parallel_loop loop = {2, 1, meet, NULL};
+    for (int i = 0; i < NAPS; i++) {
+        usleep(NAP_US);
+        struct meeting meeting = {0};
+        loop.context = &meeting;
+        sw_parallel_run(sw_team_parallel(team), &loop);
+        assert_true(CPU_EQUAL(&meeting.seen[0], &before));
+        assert_true(CPU_EQUAL(&meeting.seen[1], &before));
+    }
+    CPU_ZERO(&one);
+    CPU_SET((size_t)sched_getcpu(), &one);
+    assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+    struct meeting meeting = {0};
+    loop.context = &meeting;
+    sw_parallel_run(sw_team_parallel(team), &loop); /* nowhere else to go */
+    assert_int_equal(meeting.met, 2);
+    assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+    sw_team_close(team);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_iteration_is_done_once),      cmocka_unit_test(no_team_is_the_caller),
-        cmocka_unit_test(a_lane_that_is_held_up_is_robbed), cmocka_unit_test(callers_take_turns),
-        cmocka_unit_test(a_forked_child_gets_its_own),      cmocka_unit_test(shared_teams_have_the_lanes_asked_for),
-        cmocka_unit_test(bad_numbers_are_refused),          cmocka_unit_test(no_memory_leaves_nothing),
+        cmocka_unit_test(each_iteration_is_done_once),       cmocka_unit_test(no_team_is_the_caller),
+        cmocka_unit_test(a_lane_that_is_held_up_is_robbed),  cmocka_unit_test(callers_take_turns),
+        cmocka_unit_test(a_forked_child_gets_its_own),       cmocka_unit_test(shared_teams_have_the_lanes_asked_for),
+        cmocka_unit_test(a_lane_has_the_cpus_of_its_caller), cmocka_unit_test(bad_numbers_are_refused),
+        cmocka_unit_test(no_memory_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
