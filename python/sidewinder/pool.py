@@ -14,7 +14,6 @@ Linux 5.3 and later, CPython 3.10 and later. What travels, and who dies when: do
 
 from __future__ import annotations
 
-import marshal
 import os
 import pickle
 import select
@@ -23,16 +22,17 @@ import socket
 import sys
 import threading
 import time
-import types
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from concurrent.futures import Future
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from typing import Any, TypeVar
 
 from sidewinder import _pool, pool_worker
+from sidewinder.pool_error import BrokenPool, RemoteTraceback, WorkerDied, describe_exit, unpack_error
+from sidewinder.pool_function import pack_function
 from sidewinder.pool_progress import Bar
-from sidewinder.pool_worker import MESSAGE, Settings, build_function, run_template
+from sidewinder.pool_result import AsyncResult, Failure, ResultStream, with_callbacks
+from sidewinder.pool_worker import MESSAGE, Settings, run_template
 
 __all__ = ["AsyncResult", "BrokenPool", "Pool", "RemoteTraceback", "ResultStream", "WorkerDied"]
 
@@ -46,105 +46,6 @@ FUTILE_STARTS = 3  # workers of one lane that died while they started, one after
 LINGER_S = 0.2  # how long the thread behind submit() waits for more work before it ends
 SERVER = "sidewinder-pool"  # the name of that thread
 END_S = 10.0  # how long the template may take to end its workers before it is killed
-
-
-class WorkerDied(RuntimeError):  # noqa: N818 - says what happened
-    """The worker that ran the task died: it was killed, crashed or left by os._exit().
-
-    `signal` is the number of the signal, or None; `exitcode` the exit code, or None.
-    """
-
-    def __init__(self, message: str, signal: int | None = None, exitcode: int | None = None) -> None:
-        super().__init__(message, signal, exitcode)
-        self.signal = signal
-        self.exitcode = exitcode
-
-    def __str__(self) -> str:
-        return str(self.args[0])
-
-
-class BrokenPool(RuntimeError):  # noqa: N818 - the name concurrent.futures has
-    """The pool cannot go on: its workers do not start, or its template process was killed."""
-
-
-class RemoteTraceback(Exception):  # noqa: N818 - the name multiprocessing has
-    """The cause of an exception that a task raised: the text of its traceback in the worker."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
-
-    def __str__(self) -> str:
-        return f'\n"""\n{self.text}"""'
-
-
-class _Failure:
-    """An error as an item of a stream."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-
-def _unpack_error(packed: bytes) -> BaseException:
-    if not packed:
-        return RuntimeError("the task failed, and why could not be told: the worker was out of memory")
-    error, text = pickle.loads(packed)
-    error.__cause__ = RemoteTraceback(text)
-    assert isinstance(error, BaseException)
-    return error
-
-
-def _by_value(function: types.FunctionType) -> bytes:
-    cells = tuple(cell.cell_contents for cell in function.__closure__ or ())
-    if any(value is function for value in cells):
-        raise pickle.PicklingError(
-            f"cannot send {function.__qualname__}: it refers to itself through its closure; move it to the top of its module"
-        )
-    parts = (
-        marshal.dumps(function.__code__),
-        function.__module__,
-        function.__qualname__,
-        function.__defaults__,
-        function.__kwdefaults__,
-        cells,
-    )
-    return pickle.dumps(_Call(build_function, parts), 5)
-
-
-class _Call:
-    """Pickles as the result of a call."""
-
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        self.parts = (function, args)
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return self.parts
-
-
-def _pickle_function(function: Callable[..., Any]) -> tuple[bytes, bool]:
-    """The function for a worker, and whether it is only named, so that the bytes stay right."""
-    is_plain = isinstance(function, (types.FunctionType, types.BuiltinFunctionType, type))
-    try:
-        return pickle.dumps(function, 5), is_plain
-    except (pickle.PicklingError, AttributeError):
-        if not isinstance(function, types.FunctionType):
-            raise
-        return _by_value(function), False
-
-
-def _describe(status: int) -> tuple[str, int | None, int | None]:
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        try:
-            name = signal.Signals(number).name
-        except ValueError:
-            name = f"signal {number}"
-        hint = " (out of memory?)" if number == signal.SIGKILL else ""
-        return f"was killed by {name}{hint}", number, None
-    code = os.WEXITSTATUS(status)
-    return f"left with exit code {code}", None, code
 
 
 def _is_single_threaded() -> bool:
@@ -182,100 +83,6 @@ def _end_template(owner: int, control: socket.socket, pid: int) -> None:
         os.waitpid(pid, 0)
     except ChildProcessError:
         pass  # someone else waited for it
-
-
-class AsyncResult(Future[R]):
-    """A :class:`concurrent.futures.Future` that can also be asked as multiprocessing's AsyncResult is."""
-
-    def __init__(self, pool: Pool | None = None, job: _pool.Job | None = None) -> None:
-        super().__init__()
-        self._pool = pool
-        self._job = job
-
-    def get(self, timeout: float | None = None) -> R:
-        """The result; raises what the task raised, TimeoutError after `timeout` seconds."""
-        return self.result(timeout)
-
-    def wait(self, timeout: float | None = None) -> None:
-        """Returns when the result is there, or after `timeout` seconds."""
-        from concurrent.futures import wait
-
-        wait([self], timeout)
-
-    def ready(self) -> bool:
-        """Whether the result, or an error, is there."""
-        return self.done()
-
-    def successful(self) -> bool:
-        """Whether there was no error. Raises ValueError when it is not ready()."""
-        if not self.done():
-            raise ValueError(f"{self!r} is not ready")
-        return not self.cancelled() and self.exception() is None
-
-    def cancel(self) -> bool:
-        """Cancels the task unless it is done; one that has begun runs on, and its result is dropped."""
-        is_cancelled = super().cancel()
-        if is_cancelled and self._pool is not None and self._job is not None:
-            self._pool._forget(self._job)
-        return is_cancelled
-
-
-class ResultStream(Generic[R]):
-    """The results of :meth:`Pool.imap`: an iterator; dropping or closing it cancels what has not begun."""
-
-    def __init__(self, pool: Pool, job: _pool.Job, limit: int, bar: Bar | None) -> None:
-        self._pool = pool
-        self._job = job
-        self._bar = bar
-        self._refill = max(1, limit // 4)
-        self._since = 0
-        pool._feed(job)
-
-    def __iter__(self) -> Iterator[R]:
-        return self
-
-    def __next__(self) -> R:
-        return self.next()
-
-    def next(self, timeout: float | None = None) -> R:
-        """The next result; raises what its task raised (and can be asked again for the one after), TimeoutError after
-        `timeout` seconds, StopIteration at the end."""
-        job = self._job
-        self._since += 1
-        if self._since >= self._refill:
-            self._since = 0
-            self._pool._feed(job)
-        try:
-            value = job.take()
-        except LookupError:
-            value = self._wait(timeout)
-        if self._bar is not None:
-            self._bar.show(job.taken)
-        if type(value) is _Failure:
-            raise value.error
-        return value  # type: ignore[no-any-return]
-
-    def _wait(self, timeout: float | None) -> Any:
-        job = self._job
-        deadline = None if timeout is None else time.monotonic_ns() + int(timeout * 1e9)
-        if not self._pool._drive(job, self._bar, deadline):
-            raise TimeoutError("no result yet")
-        try:
-            return job.take()
-        except LookupError:
-            if self._bar is not None:
-                self._bar.end()
-            if job.is_cancelled and self._pool._broken is not None:
-                raise self._pool._broken from None
-            raise StopIteration from None
-
-    def close(self) -> None:
-        """Cancels the tasks that have not begun; the results of the others are dropped."""
-        self._pool._forget(self._job)
-
-    def __del__(self) -> None:
-        if hasattr(self, "_job") and not self._job.is_complete:
-            self.close()
 
 
 class Pool:
@@ -365,7 +172,7 @@ class Pool:
         self._finalizer = weakref.finalize(self, _end_template, self._owner, control, pid)
         self._closer = weakref.finalize(self, os.close, self._wake_fd)
         self._closer.atexit = False
-        self._core = _pool.Core(self._segment, self._wake_fd, control.fileno(), _unpack_error)
+        self._core = _pool.Core(self._segment, self._wake_fd, control.fileno(), unpack_error)
 
     def _fork(self, control: socket.socket, theirs: socket.socket) -> int:
         for stream in (sys.stdout, sys.stderr):
@@ -436,12 +243,12 @@ class Pool:
                 self._bury(lane, number)
             elif letter == b"I":
                 error = BrokenPool("the initializer of a worker raised an exception")
-                error.__cause__ = _unpack_error(message[MESSAGE.size :])
+                error.__cause__ = unpack_error(message[MESSAGE.size :])
                 self._break(error)
 
     def _wait_template(self) -> str:
         try:
-            return _describe(os.waitpid(self._template, 0)[1])[0]
+            return describe_exit(os.waitpid(self._template, 0)[1])[0]
         except ChildProcessError:
             return "ended"
 
@@ -449,7 +256,7 @@ class Pool:
         pid, self._pids[lane] = self._pids[lane], None
         self._futile[lane] = 0 if status == 0 or self._core.is_ready(lane) else self._futile[lane] + 1
         running = self._core.died(lane)
-        how, number, code = _describe(status)
+        how, number, code = describe_exit(status)
         if running is not None:
             job, index, is_late = running
             self._mourn(job, index, is_late, (pid, how, number, code))
@@ -588,7 +395,7 @@ class Pool:
             known = None  # not hashable
         if known is not None:
             return known
-        packed, is_plain = _pickle_function(function)
+        packed, is_plain = pack_function(function)
         fresh = (self._core.new_function(), packed)
         if is_plain:
             if len(self._functions) >= 64:
@@ -605,7 +412,7 @@ class Pool:
             raise ValueError(f"chunksize is {options.chunksize}; it must be at least 1")
         extra: dict[str, Any] = {}
         if kind != LIST:
-            extra["failure_type"] = None if options.return_exceptions else _Failure
+            extra["failure_type"] = None if options.return_exceptions else Failure
             extra["limit"] = self._buffer
         elif options.return_exceptions:
             extra["failure_type"] = None
@@ -753,7 +560,7 @@ class Pool:
     ) -> AsyncResult[R]:
         """As :meth:`submit`; the callbacks get the result, or the error, in another thread."""
         future: AsyncResult[R] = self.submit(function, *args, **(kwds or {}))
-        return _with_callbacks(future, callback, error_callback)
+        return with_callbacks(future, callback, error_callback)
 
     def map_async(
         self,
@@ -765,7 +572,7 @@ class Pool:
     ) -> AsyncResult[list[R]]:
         """As :meth:`map`, without waiting."""
         future = self._start_async(ONE, function, list(iterable), _Options(chunksize), False)
-        return _with_callbacks(future, callback, error_callback)
+        return with_callbacks(future, callback, error_callback)
 
     def starmap_async(
         self,
@@ -777,7 +584,7 @@ class Pool:
     ) -> AsyncResult[list[R]]:
         """As :meth:`starmap`, without waiting."""
         future = self._start_async(STAR, function, list(iterable), _Options(chunksize), False)
-        return _with_callbacks(future, callback, error_callback)
+        return with_callbacks(future, callback, error_callback)
 
     # The end
 
@@ -867,22 +674,3 @@ class _Options:
         self.timeout = timeout
         self.progress = progress
         self.return_exceptions = return_exceptions
-
-
-def _with_callbacks(
-    future: AsyncResult[R],
-    callback: Callable[[R], object] | None,
-    error_callback: Callable[[BaseException], object] | None,
-) -> AsyncResult[R]:
-    def call(done: Future[R]) -> None:
-        if done.cancelled():
-            return
-        error = done.exception()
-        if error is None and callback is not None:
-            callback(done.result())
-        elif error is not None and error_callback is not None:
-            error_callback(error)
-
-    if callback is not None or error_callback is not None:
-        future.add_done_callback(call)
-    return future

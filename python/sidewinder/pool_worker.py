@@ -19,14 +19,14 @@ import socket
 import struct
 import sys
 import traceback
-import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from sidewinder import _pool
+from sidewinder.pool_error import pack_error
 
-__all__ = ["MESSAGE", "Settings", "build_function", "main", "pack_error", "run_template"]
+__all__ = ["MESSAGE", "Settings", "main", "run_template"]
 
 is_preparing = False  # while the main module is imported here
 MESSAGE = struct.Struct("<cIi")
@@ -47,38 +47,6 @@ class Settings:
     initargs: tuple[Any, ...]
     max_tasks: int  # 0: no limit
     blas_threads: int  # 0: as they are
-
-
-def pack_error(error: BaseException) -> bytes:
-    """An exception and the text of its traceback, as bytes. One that cannot be pickled is replaced by its description."""
-    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    if not isinstance(error, Exception):
-        # Raised where the result is asked for, SystemExit or KeyboardInterrupt would end the owner.
-        error = RuntimeError(f"the task raised {type(error).__name__}({', '.join(map(repr, error.args))})")
-    try:
-        packed = pickle.dumps((error, text), 5)
-        pickle.loads(packed)
-    except Exception:
-        described = f"{type(error).__module__}.{type(error).__qualname__}: {error}"
-        packed = pickle.dumps(
-            (RuntimeError(f"the task raised an exception that cannot be pickled: {described}"), text), 5
-        )
-    return packed
-
-
-def build_function(
-    code: bytes, module: str, name: str, defaults: Any, keyword_defaults: Any, cells: tuple[Any, ...]
-) -> types.FunctionType:
-    """A function from its code, with the globals its module has here; the inverse of what the pool sends for lambdas."""
-    import importlib
-    import marshal
-
-    home = sys.modules.get(module) or importlib.import_module(module)
-    closure = tuple(types.CellType(value) for value in cells)
-    function = types.FunctionType(marshal.loads(code), home.__dict__, name, defaults, closure)
-    function.__kwdefaults__ = keyword_defaults
-    function.__module__ = module
-    return function
 
 
 def _flush() -> None:
