@@ -182,9 +182,11 @@ int sw_cmd_fractal(char **words) {
         return SW_EXIT_USAGE;
     }
     signals_take();
-    if (request.is_serving)
+    if (!request.is_serving)
+        status = sw_fractal_view_limit(&request.view, &is_interrupted, &err);
+    if (status == SW_OK && request.is_serving)
         status = sw_fractal_serve(&request, &err);
-    else
+    else if (status == SW_OK)
         status = request.is_benchmark ? benchmark_do(&request, &err) : picture_draw(&request, &err);
     if (status)
         fprintf(stderr, "sidewinder: %s\n", err.text);

@@ -20,6 +20,7 @@ struct sw_tile_scene {
     struct sw_tile_scene *next;
     char *digits; /* owned: the centre's two numbers */
     struct sw_fractal_view view;
+    uint32_t asked; /* the view's iterations before they were chosen; 0: left open */
     struct sw_fractal_scene opened;
     enum scene_state state;
     struct sw_error error;
@@ -63,9 +64,10 @@ static void scene_free(struct sw_tile_scene *scene) {
     sw_free(scene);
 }
 
-static bool view_is_same(const struct sw_fractal_view *a, const struct sw_fractal_view *b) {
+static bool scene_fits(const struct sw_tile_scene *scene, const struct sw_fractal_view *b) {
+    const struct sw_fractal_view *a = &scene->view;
     return a->kind == b->kind && a->julia_re == b->julia_re && a->julia_im == b->julia_im && a->zoom == b->zoom &&
-           a->width == b->width && a->height == b->height && a->iterations == b->iterations &&
+           a->width == b->width && a->height == b->height && scene->asked == b->iterations &&
            a->supersample == b->supersample && a->is_exact == b->is_exact && a->is_plain == b->is_plain &&
            sw_str_eq(a->center_re, b->center_re) && sw_str_eq(a->center_im, b->center_im);
 }
@@ -83,6 +85,7 @@ static struct sw_tile_scene *scene_make(const struct sw_fractal_view *view) {
     memcpy(scene->digits, view->center_re.ptr, re);
     memcpy(scene->digits + re, view->center_im.ptr, im);
     scene->view = *view;
+    scene->asked = view->iterations;
     scene->view.center_re = sw_str_make(scene->digits, re);
     scene->view.center_im = sw_str_make(scene->digits + re, im);
     return scene;
@@ -110,7 +113,7 @@ static void scenes_trim(struct sw_tiles *tiles) {
 
 static struct sw_tile_scene *scene_get(struct sw_tiles *tiles, const struct sw_fractal_view *view) {
     struct sw_tile_scene *scene = tiles->scenes;
-    while (scene && (atomic_load(&scene->is_cancelled) || !view_is_same(&scene->view, view)))
+    while (scene && (atomic_load(&scene->is_cancelled) || !scene_fits(scene, view)))
         scene = scene->next;
     if (!scene) {
         scene = scene_make(view);
@@ -197,7 +200,9 @@ static void scene_open(struct sw_tiles *tiles, struct sw_tile_scene *scene) {
     scene->state = SCENE_OPENING;
     pthread_mutex_unlock(&tiles->lock);
     struct sw_error error = {0};
-    enum sw_status status = sw_fractal_scene_open(&scene->opened, &scene->view, &scene->is_cancelled, &error);
+    enum sw_status status = sw_fractal_view_limit(&scene->view, &scene->is_cancelled, &error);
+    if (!status)
+        status = sw_fractal_scene_open(&scene->opened, &scene->view, &scene->is_cancelled, &error);
     pthread_mutex_lock(&tiles->lock);
     scene->state = status ? SCENE_FAILED : SCENE_READY;
     scene->error = error;

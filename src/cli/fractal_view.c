@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/num.h"
 
 /* Below the first, rounding errors of double precision begin to show, below the second they are the picture. */
@@ -13,7 +14,12 @@
 #define STEP_ZOOM_LEAST 1e-305
 #define STEP_MOST 1e3
 #define ITERATIONS_LEAST 1000.0
-#define OCTAVES_EACH 8.0 /* the iterations grow by ITERATIONS_LEAST every so many doublings of the zoom */
+#define OCTAVES_EACH 8.0 /* the iterations grow by ITERATIONS_LEAST every so many doublings of the zoom, */
+#define RAISE 4u         /* and so many times where more than 1 in LATE points leaves only then; */
+#define LATE 200u
+#define RAISED_MOST 4000000u             /* but not above this, */
+#define PROBE_WORK (UINT64_C(128) << 20) /* nor once so many iterations were computed to find out */
+#define PROBE_SIDE 64u                   /* points along the longer side of the coarse picture */
 
 static const struct {
     const char *name;
@@ -68,8 +74,6 @@ enum sw_status sw_fractal_view_complete(struct sw_fractal_view *view, struct sw_
         view->center_im = kinds[view->kind].im;
         view->has_center = true;
     }
-    if (view->iterations == 0)
-        view->iterations = iterations_for(view->zoom);
     return depth_check(view, err);
 }
 
@@ -143,4 +147,64 @@ uint64_t sw_fractal_scene_run(const struct sw_fractal_scene *scene, const struct
     grid.height = part->height;
     grid.row_stride = part->width;
     return scene->zoom ? sw_zoom_run(scene->zoom, &grid, output) : sw_fractal_run(&scene->fractal, &grid, output);
+}
+
+/* A coarse picture of a view. */
+struct probe {
+    struct sw_fractal_view view;
+    uint32_t counts[PROBE_SIDE * PROBE_SIDE];
+    uint64_t computed;
+};
+
+static void probe_shape(struct probe *probe, const struct sw_fractal_view *view) {
+    uint32_t longer = view->width > view->height ? view->width : view->height;
+    uint32_t shrink = (longer + PROBE_SIDE - 1) / PROBE_SIDE;
+    probe->view = *view;
+    probe->view.supersample = 1;
+    probe->view.width = (view->width + shrink - 1) / shrink;
+    probe->view.height = (view->height + shrink - 1) / shrink;
+    probe->computed = 0;
+}
+
+/* Sets *inside to the points that do not leave within `iterations`. */
+static enum sw_status probe_run(struct probe *probe, uint32_t iterations, size_t *inside,
+                                const atomic_bool *is_cancelled, struct sw_error *err) {
+    struct sw_fractal_scene scene;
+    struct sw_fractal_part all = {.width = probe->view.width, .height = probe->view.height};
+    struct sw_fractal_output output = {.counts = probe->counts};
+    probe->view.iterations = iterations;
+    enum sw_status status = sw_fractal_scene_open(&scene, &probe->view, is_cancelled, err);
+    if (status)
+        return status;
+    probe->computed += sw_fractal_scene_run(&scene, &all, &output);
+    sw_fractal_scene_close(&scene);
+    *inside = 0;
+    for (size_t i = 0; i < (size_t)all.width * all.height; i++)
+        *inside += probe->counts[i] == iterations;
+    return SW_OK;
+}
+
+enum sw_status sw_fractal_view_limit(struct sw_fractal_view *view, const atomic_bool *is_cancelled,
+                                     struct sw_error *err) {
+    struct probe *probe;
+    if (view->iterations > 0)
+        return SW_OK;
+    probe = sw_alloc(sizeof *probe);
+    if (!probe)
+        return sw_fail(err, SW_NOMEM, "cannot choose the iterations: out of memory");
+    probe_shape(probe, view);
+    size_t few = (size_t)probe->view.width * probe->view.height / LATE, inside, still;
+    uint32_t iterations = iterations_for(view->zoom);
+    enum sw_status status = probe_run(probe, iterations, &inside, is_cancelled, err);
+    while (!status && inside > few && probe->computed < PROBE_WORK && iterations < RAISED_MOST / RAISE) {
+        status = probe_run(probe, iterations * RAISE, &still, is_cancelled, err);
+        if (status || inside - still <= few)
+            break;
+        inside = still;
+        iterations *= RAISE;
+    }
+    sw_free(probe);
+    if (!status)
+        view->iterations = iterations;
+    return status;
 }

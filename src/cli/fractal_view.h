@@ -24,15 +24,19 @@ struct sw_fractal_view {
     struct sw_str center_re, center_im; /* decimal, any number of digits; borrowed */
     double zoom;
     uint32_t width, height;
-    uint32_t iterations; /* 0: by the zoom */
+    uint32_t iterations; /* 0: what the picture needs */
     unsigned supersample;
     bool has_center, is_flat; /* is_flat: counts without fractions */
     bool is_exact;            /* no fused multiply-add */
     bool is_plain;            /* no shortcuts for points inside */
 };
 
-/* Fills in what was left open: centre and iterations. SW_INVALID when the view cannot be computed. */
+/* Fills in the centre where it was left open. SW_INVALID when the view cannot be computed. */
 SW_MUST_USE enum sw_status sw_fractal_view_complete(struct sw_fractal_view *view, struct sw_error *err);
+/* Chooses the iterations where they were left open, by a coarse picture of the view: so many that but few points would
+ * still leave after them. The same view gets the same number. SW_INTERRUPTED when *is_cancelled turned true. */
+SW_MUST_USE enum sw_status sw_fractal_view_limit(struct sw_fractal_view *view, const atomic_bool *is_cancelled,
+                                                 struct sw_error *err);
 double sw_fractal_view_step(const struct sw_fractal_view *view);  /* distance of neighbouring points */
 bool sw_fractal_view_is_deep(const struct sw_fractal_view *view); /* double precision would not do */
 const char *sw_fractal_kind_name(enum sw_fractal_kind kind);

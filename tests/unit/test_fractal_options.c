@@ -45,7 +45,7 @@ static void defaults_make_a_picture(void **state) {
     assert_int_equal(request.view.kind, SW_FRACTAL_MANDELBROT);
     assert_int_equal(request.view.width, 1920);
     assert_int_equal(request.view.height, 1080);
-    assert_int_equal(request.view.iterations, 1000);
+    assert_int_equal(request.view.iterations, 0);
     assert_int_equal(request.view.supersample, 1);
     assert_true(sw_str_eq(request.view.center_re, SW_STR("-0.7")));
     assert_false(request.view.is_flat);
@@ -81,19 +81,23 @@ static void all_is_taken(void **state) {
     assert_true(taken("--help").wants_help);
 }
 
-static void iterations_grow_with_the_zoom(void **state) {
+static void iterations_grow_with_the_view(void **state) {
     static const struct {
         const char *line;
         uint32_t iterations;
     } rows[] = {
         {"-o x --zoom 0.5", 1000},
         {"-o x --zoom 256", 2000},
+        {"-o x --zoom 256 --center -0.7436438870371587,0.1318259042053119", 8000}, /* close to the set */
         {"-o x --zoom 1e50", 21800},
         {"-o x --zoom 1e300", 125600},
         {"-o x --zoom 1e300 --iterations 500", 500},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        assert_int_equal(taken(rows[i].line).view.iterations, rows[i].iterations);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct sw_fractal_request request = taken(rows[i].line);
+        assert_int_equal(sw_fractal_view_limit(&request.view, NULL, NULL), SW_OK);
+        assert_int_equal(request.view.iterations, rows[i].iterations);
+    }
 }
 
 static void deep_is_where_doubles_end(void **state) {
@@ -162,7 +166,7 @@ static void refusals_name_the_remedy(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_make_a_picture),       cmocka_unit_test(all_is_taken),
-        cmocka_unit_test(iterations_grow_with_the_zoom), cmocka_unit_test(deep_is_where_doubles_end),
+        cmocka_unit_test(iterations_grow_with_the_view), cmocka_unit_test(deep_is_where_doubles_end),
         cmocka_unit_test(refusals_name_the_remedy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

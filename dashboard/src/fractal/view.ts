@@ -20,7 +20,7 @@ export interface View {
   re: string;
   im: string;
   zoom: number;
-  iterations: number; /* 0: by the zoom */
+  iterations: number; /* 0: what the picture needs */
   palette: string;
   julia: [number, number];
 }
