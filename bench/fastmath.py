@@ -67,15 +67,19 @@ def measure(row: Row, rounds: int) -> None:
 
 
 def check(row: Row, single: bool) -> None:
-    """All give the same, to what the dtype and a peer's own sum allow."""
+    """Ours gives what NumPy gives. Another peer that does not is left out: numexpr and bottleneck add float32 up in
+    float32, one after the other, and after some millions of elements have lost the result."""
     import numpy as np
 
-    # numexpr and bottleneck add float32 up in float32, one after the other.
-    tolerance = 2e-2 if single else 1e-7
-    results = {name: np.asarray(run(), dtype=np.float64).copy() for name, run in row.runs().items()}
-    for name, result in results.items():
-        if not np.allclose(result, results["ours"], rtol=tolerance, atol=tolerance):
-            raise SystemExit(f"{row.name}: {name} gives {result}, ours {results['ours']}")
+    tolerance = 1e-4 if single else 1e-7
+    ours, *others = [(name, np.asarray(run(), dtype=np.float64).copy()) for name, run in row.runs().items()]
+    for name, result in others:
+        if np.allclose(result, ours[1], rtol=tolerance, atol=tolerance):
+            continue
+        if name == "numpy":
+            raise SystemExit(f"{row.name}: {name} gives {result}, ours {ours[1]}")
+        print(f"  {row.name}: {name} gives {result}, not {ours[1]}: left out")
+        del row.peers[name]
 
 
 class Data:
