@@ -114,6 +114,11 @@ struct sw_layout {
     struct {
         uint32_t name, qualname, frame /* iframe or gi_frame */, frame_state, origin;
     } generator;
+    /* Instructions that resume a generator in the caller's loop, or not, as they find; and those that hide another. */
+    struct {
+        uint32_t for_iter, for_iter_gen, instrumented_for_iter, send, send_gen, send_async_gen;
+        uint32_t instrumented_line, instrumented_instruction, enter_executor, trace_record;
+    } opcode;
     struct {
         uint32_t next, prev;
     } llist;

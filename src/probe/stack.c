@@ -86,7 +86,6 @@ static enum sw_status plan_call(struct sw_stack_reader *reader, size_t *planned)
 
 static enum sw_status call(struct sw_stack_reader *reader) {
     struct iovec local = {reader->buffer, reader->planned_bytes};
-    reader->now_ns = sw_clock_mono_ns();
     ssize_t got = sw_target_readv(reader->runtime->target, &local, 1, reader->ranges, reader->range_count);
     reader->call_ns = sw_clock_mono_ns() - reader->now_ns;
     reader->counts.system_calls++;
@@ -146,6 +145,8 @@ static enum sw_status finish(struct sw_stack_reader *reader, struct sw_track *tr
         struct sw_chain spare = track->last;
         track->last = reader->chain;
         reader->chain = spare;
+        track->are_slots_last = true;
+        sw_stack_image_take(reader, track);
     } else {
         stack->quality = has_code ? SW_STACK_PARTIAL : SW_STACK_FAILED;
     }
@@ -319,19 +320,32 @@ static void fail_rest(struct sw_stack_reader *reader) {
     }
 }
 
+static bool has_pending(const struct sw_stack_reader *reader) {
+    bool is_found = false;
+    for (size_t i = 0; i < reader->track_count && !is_found; i++) {
+        is_found = is_pending(reader->tracks[i]);
+    }
+    return is_found;
+}
+
 /* Reads every pending thread; the first call looks at the GIL too, whereby others may become pending. */
 static enum sw_status run_round(struct sw_stack_reader *reader) {
-    enum sw_status status = SW_OK;
-    size_t planned = 1;
-    for (int i = 0; i < CALLS_MAX && planned > 0 && status == SW_OK; i++) {
-        status = plan_call(reader, &planned);
-        if (status == SW_OK && (planned > 0 || i == 0)) {
-            status = call(reader);
-            if (status == SW_OK) {
-                status = take_call(reader);
-            }
-            planned = 1;
+    size_t planned = 0;
+    enum sw_status status = plan_call(reader, &planned);
+    if (status == SW_OK) {
+        status = call(reader);
+    }
+    for (int i = 1; i < CALLS_MAX && status == SW_OK; i++) {
+        status = take_call(reader);
+        if (status != SW_OK || !has_pending(reader)) {
+            break;
         }
+        reader->now_ns = sw_clock_mono_ns();
+        status = plan_call(reader, &planned);
+        if (status == SW_OK && planned == 0) {
+            break; /* what is left fits into no call */
+        }
+        status = status == SW_OK ? call(reader) : status;
     }
     fail_rest(reader);
     return status;
@@ -426,6 +440,7 @@ enum sw_status sw_stack_read(struct sw_stack_reader *reader, const int32_t *tids
             if (status != SW_OK && (status != SW_AGAIN || reader->track_count == 0)) {
                 return status;
             }
+            reader->now_ns = sw_clock_mono_ns();
         }
         start_round(reader, tids, tid_count);
         enum sw_status status = run_round(reader);

@@ -12,6 +12,7 @@
 #define REFRESH_NS (100 * SW_NS_PER_MS) /* the whole list is read again, and every stack, at least this often */
 #define REFRESH_SHARE 50                /* ... but for at most 1/50 of the time */
 #define GIL_BYTES_MAX 512
+#define HEAD_NS (20 * SW_NS_PER_US) /* a new thread is seen so soon: whoever looks more often need not ask each time */
 
 static int compare_tracks(const void *a, const void *b) {
     uint64_t left = (*(struct sw_track *const *)a)->stack.thread.address;
@@ -149,8 +150,12 @@ void sw_stack_plan_looks(struct sw_stack_reader *reader) {
         look->at_gil = SIZE_MAX;
         look->at_generation = SIZE_MAX;
         look->at_head = SIZE_MAX;
-        if (reader->range_count + 3 <= SW_TARGET_RANGES_MAX / 4) {
-            look->at_head = sw_stack_plan_range(reader, look->address + layout->interpreter.threads_head, 8);
+        look->is_planned = reader->range_count + 3 <= SW_TARGET_RANGES_MAX / 4;
+        if (look->is_planned) {
+            if (reader->now_ns - look->head_ns >= HEAD_NS) {
+                look->at_head = sw_stack_plan_range(reader, look->address + layout->interpreter.threads_head, 8);
+                look->head_ns = reader->now_ns;
+            }
             if (layout->interpreter.code_object_generation != SW_ABSENT) {
                 look->at_generation =
                     sw_stack_plan_range(reader, look->address + layout->interpreter.code_object_generation, 8);
@@ -213,14 +218,15 @@ static void take_gil(struct sw_stack_reader *reader, struct sw_stack_look *look)
 void sw_stack_take_looks(struct sw_stack_reader *reader) {
     for (size_t i = 0; i < reader->look_count; i++) {
         struct sw_stack_look *look = &reader->looks[i];
-        if (look->end > reader->read_bytes || look->at_head == SIZE_MAX) {
+        if (look->end > reader->read_bytes || !look->is_planned) {
             look->has_gil = false;
             look->gil.is_known = false;
             mark_all(reader, look);
             continue;
         }
-        uint64_t head = sw_bytes_u64(reader->buffer, look->at_head);
-        reader->is_list_stale |= head != look->threads_head;
+        if (look->at_head != SIZE_MAX) {
+            reader->is_list_stale |= sw_bytes_u64(reader->buffer, look->at_head) != look->threads_head;
+        }
         if (look->at_generation != SIZE_MAX) {
             uint64_t generation = sw_bytes_u64(reader->buffer, look->at_generation);
             if (look->has_generation && generation != look->generation) {

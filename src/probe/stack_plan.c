@@ -8,7 +8,7 @@
 #define CHUNK_HEADER_BYTES 24 /* previous, size, top (in words) */
 #define CHUNK_BYTES_MAX (uint64_t)(4 * 1024 * 1024)
 #define PIECE_BYTES_MAX (uint64_t)(64 * 1024)
-#define HOT_BYTES (uint64_t)1536
+#define HOT_BYTES (uint64_t)1024
 #define TOP_ROUND (uint64_t)256 /* as much more is read as frames may be pushed meanwhile */
 #define LOW_ROUNDS_MAX 256      /* then fewer pages are read again */
 #define IDLE_MAX 16
@@ -99,6 +99,7 @@ static enum sw_status add_newest(struct sw_track *track, size_t frame_bytes) {
 static enum sw_status make_pieces(const struct sw_stack_reader *reader, struct sw_track *track) {
     size_t frame_bytes = reader->runtime->layout.frame.size;
     track->piece_count = 0;
+    track->has_image = false; /* the last chain tells of pieces that were */
     enum sw_status status = add_outside_pieces(track, frame_bytes);
     track->outside_pieces = track->piece_count;
     for (size_t i = track->chunk_count; i-- > 1 && status == SW_OK;) {
@@ -123,11 +124,24 @@ static void sort_pieces(struct sw_track *track) {
     }
 }
 
-static size_t plan_piece(struct sw_stack_reader *reader, struct sw_track *track, size_t index) {
-    struct sw_stack_piece *piece = &track->pieces[track->order[index]];
-    size_t at = sw_stack_plan_range(reader, piece->address, piece->size_bytes);
-    piece->at[piece->copies++] = at;
-    return at;
+/* Whether the piece lies behind the one further out without a gap, or over its end. */
+static bool is_joined(const struct sw_track *track, size_t index) {
+    const struct sw_stack_piece *outer = &track->pieces[track->order[index - 1]];
+    const struct sw_stack_piece *piece = &track->pieces[track->order[index]];
+    uint64_t outer_end = outer->address + outer->size_bytes;
+    return piece->address >= outer->address && piece->address <= outer_end &&
+           piece->address + piece->size_bytes >= outer_end;
+}
+
+/* Adds a copy of the pieces [first, end) of the order, which are joined, in one range. */
+static void plan_pieces(struct sw_stack_reader *reader, struct sw_track *track, size_t first, size_t end) {
+    const struct sw_stack_piece *outer = &track->pieces[track->order[first]];
+    const struct sw_stack_piece *inner = &track->pieces[track->order[end - 1]];
+    size_t at = sw_stack_plan_range(reader, outer->address, inner->address + inner->size_bytes - outer->address);
+    for (size_t i = first; i < end; i++) {
+        struct sw_stack_piece *piece = &track->pieces[track->order[i]];
+        piece->at[piece->copies++] = at + (size_t)(piece->address - outer->address);
+    }
 }
 
 /* Where in the order the innermost pieces begin. */
@@ -140,10 +154,17 @@ static size_t find_hot(const struct sw_track *track) {
     return at;
 }
 
-/* The word that leads to the innermost frame, and (3.11, 3.12) the frame pointer in the _PyCFrame it led to. */
+/* The word that leads to the innermost frame, first in the head of the PyThreadState, and (3.11, 3.12) the frame pointer
+ * in the _PyCFrame it led to. */
 static void plan_look(struct sw_stack_reader *reader, struct sw_track *track, unsigned which) {
     const struct sw_layout *layout = &reader->runtime->layout;
-    track->plan.words[which] = sw_stack_plan_range(reader, track->stack.thread.address + layout->thread.frame, 8);
+    uint64_t state = track->stack.thread.address;
+    if (which == 0) {
+        track->plan.head = sw_stack_plan_range(reader, state, reader->head_bytes);
+        track->plan.words[0] = track->plan.head + layout->thread.frame;
+    } else {
+        track->plan.words[which] = sw_stack_plan_range(reader, state + layout->thread.frame, 8);
+    }
     track->plan.cframes[which] = SIZE_MAX;
     if (track->cframe != 0) {
         track->plan.cframes[which] = sw_stack_plan_range(reader, track->cframe + layout->thread.cframe_current, 8);
@@ -154,18 +175,21 @@ static void plan_look(struct sw_stack_reader *reader, struct sw_track *track, un
  * of the innermost pieces halves the share of stacks that never were; and takes 0.15 us, in which the stack may change. */
 static bool plan_parts(struct sw_stack_reader *reader, struct sw_track *track) {
     size_t hot = find_hot(track);
-    track->plan.head = sw_stack_plan_range(reader, track->stack.thread.address, reader->head_bytes);
-    for (size_t i = 0; i < track->piece_count; i++) {
-        track->pieces[track->order[i]].copies = 0;
-        plan_piece(reader, track, i);
+    for (size_t first = 0, end; first < track->piece_count; first = end) {
+        for (end = first; end == first || (end < track->piece_count && is_joined(track, end)); end++) {
+            track->pieces[track->order[end]].copies = 0;
+        }
+        plan_pieces(reader, track, first, end);
     }
     plan_look(reader, track, 0);
     for (size_t i = track->piece_count; i-- > hot;) {
-        plan_piece(reader, track, i);
+        plan_pieces(reader, track, i, i + 1);
     }
     plan_look(reader, track, 1);
-    for (size_t i = track->piece_count; i-- > 0;) {
-        plan_piece(reader, track, i);
+    for (size_t first, end = track->piece_count; end > 0; end = first) {
+        for (first = end - 1; first > 0 && is_joined(track, first); first--) {
+        }
+        plan_pieces(reader, track, first, end);
     }
     track->plan.end = reader->planned_bytes;
     return reader->range_count < SW_TARGET_RANGES_MAX; /* not one was refused */
@@ -356,6 +380,7 @@ void sw_track_free(struct sw_track *track) {
         sw_free(track->pieces);
         sw_free(track->order);
         sw_free(track->last.frames);
+        sw_free(track->image);
         sw_free(track->frames);
         sw_free(track->keys);
         sw_free(track);

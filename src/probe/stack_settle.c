@@ -153,13 +153,27 @@ static void fill_mark(struct filler *filler, const struct sw_raw_frame *raw) {
     }
 }
 
+/* How many of the outermost frames the slots hold already, as they were taken from the chain before. */
+static size_t find_filled(struct filler *filler, size_t count) {
+    const struct sw_track *track = filler->track;
+    const struct sw_chain *chain = &filler->reader->chain;
+    size_t kept = track->kept < count ? track->kept : count;
+    if (kept == 0 || !track->are_slots_last || chain->count > SW_STACK_DEPTH_MAX ||
+        track->last.count > SW_STACK_DEPTH_MAX || chain->frames[chain->count - kept].slots > track->slot_count) {
+        return 0;
+    }
+    filler->count = chain->frames[chain->count - kept].slots;
+    filler->hash = chain->frames[chain->count - kept].hash;
+    return kept;
+}
+
 /* *done: frames of the chain filled in, from the outermost on. */
 static enum sw_status fill_all(struct filler *filler, size_t count, size_t *done) {
     const struct sw_chain *chain = &filler->reader->chain;
     size_t omitted = count > SW_STACK_DEPTH_MAX ? count - SW_STACK_DEPTH_MAX : 0;
     enum sw_status status = SW_OK;
-    for (*done = 0; *done < count && status == SW_OK; (*done)++) {
-        const struct sw_raw_frame *raw = &chain->frames[chain->count - 1 - *done];
+    for (*done = find_filled(filler, count); *done < count && status == SW_OK; (*done)++) {
+        struct sw_raw_frame *raw = &chain->frames[chain->count - 1 - *done];
         if (*done >= SW_STACK_DEPTH_MAX / 2 && *done < SW_STACK_DEPTH_MAX / 2 + omitted) {
             continue;
         }
@@ -169,6 +183,8 @@ static enum sw_status fill_all(struct filler *filler, size_t count, size_t *done
         if (!raw->is_shim) {
             status = fill_slot(filler, raw, *done + 1 == chain->count);
         }
+        raw->slots = (uint32_t)filler->count;
+        raw->hash = filler->hash;
     }
     *done -= status != SW_OK;
     return status;
@@ -186,6 +202,7 @@ enum sw_status sw_stack_settle(struct sw_stack_reader *reader, struct sw_track *
     size_t done = 0;
     struct filler filler = {.reader = reader, .track = track};
     status = fill_all(&filler, count, &done);
+    track->are_slots_last = false;
     if ((status == SW_OK || status == SW_IO) && has_changed_code(&filler)) {
         filler = (struct filler){.reader = reader, .track = track};
         track->slot_count = 0;

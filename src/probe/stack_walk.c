@@ -8,7 +8,7 @@
 #define LEGACY_STATE 12
 #define STILL_BYTES_MAX 16384
 #define TAG_BITS (uint64_t)7
-#define TAGGED_FROM 0x030e0000u /* 3.14: f_executable is a tagged reference */
+#define TAGGED_FROM 0x030e0000u /* 3.14: f_executable is a tagged reference, the stack pointer a pointer */
 
 struct walk {
     struct sw_stack_reader *reader;
@@ -65,7 +65,8 @@ static bool decode_frame(const struct sw_layout *layout, const unsigned char *by
     }
     if (layout->frame.ip_kind == SW_IP_LASTI_BYTES || layout->frame.ip_kind == SW_IP_LASTI_UNITS) {
         int32_t lasti = sw_bytes_i32(bytes, layout->frame.ip);
-        is_known = is_executing(layout, bytes);
+        bool is_traced = lasti < 0 && sw_bytes_u64(bytes, layout->frame.previous) != 0; /* called, and not begun */
+        is_known = is_executing(layout, bytes) || is_traced;
         uint64_t slots = sw_bytes_u64(bytes, layout->object.var_size);
         frame->size_bytes += 8 * (uint32_t)(slots < SW_STACK_SLOTS_MAX ? slots : SW_STACK_SLOTS_MAX);
         frame->ip = (uint64_t)(int64_t)(layout->frame.ip_kind == SW_IP_LASTI_UNITS ? (int64_t)lasti * 2 : lasti);
@@ -83,6 +84,10 @@ static bool decode_frame(const struct sw_layout *layout, const unsigned char *by
     }
     frame->is_entry =
         layout->frame.owner == SW_ABSENT || (layout->frame.is_entry != SW_ABSENT && bytes[layout->frame.is_entry] != 0);
+    if (layout->frame.stacktop != SW_ABSENT) { /* -1, or NULL */
+        frame->is_running = layout->version >= TAGGED_FROM ? sw_bytes_u64(bytes, layout->frame.stacktop) == 0
+                                                           : sw_bytes_i32(bytes, layout->frame.stacktop) == -1;
+    }
     if (layout->frame.tlbc_index != SW_ABSENT) {
         frame->tlbc = sw_bytes_u32(bytes, layout->frame.tlbc_index);
     }
@@ -131,6 +136,12 @@ static enum sw_status walk_chain(struct walk *walk, uint64_t head, uint64_t base
         if (chain->count == SW_STACK_WALK_MAX || address % 8 != 0 || address == mark) {
             return SW_IO;
         }
+        if (chain->count > 0 && walk->track->still > 0) {
+            enum sw_status status = sw_stack_image_end(walk->reader, walk->track, address, &chain->is_complete);
+            if (status != SW_OK || chain->is_complete) {
+                return status;
+            }
+        }
         if (!sw_stack_grow((void **)&chain->frames, &chain->cap, chain->count + 1, sizeof(*chain->frames))) {
             return SW_NOMEM;
         }
@@ -140,7 +151,7 @@ static enum sw_status walk_chain(struct walk *walk, uint64_t head, uint64_t base
         if (status != SW_OK) {
             return status;
         }
-        chain->count++;
+        sw_stack_check_call(walk->reader, chain->count++);
         mark = (chain->count & (chain->count - 1)) == 0 ? frame->address : mark;
     }
     chain->is_complete = is_outermost(&walk->reader->runtime->layout, chain, address != 0 && address == base);
@@ -155,11 +166,14 @@ enum sw_status sw_stack_walk(struct sw_stack_reader *reader, struct sw_track *tr
         base = sw_bytes_u64(reader->buffer + track->plan.head, layout->thread.base_frame);
     }
     reader->chain.count = 0;
+    reader->chain.torn = SIZE_MAX;
     reader->chain.is_loose = false;
     reader->chain.is_complete = false;
+    track->kept = 0;
     for (size_t i = 0; i < track->piece_count; i++) {
         track->pieces[i].depth = UINT32_MAX;
     }
+    sw_stack_image_compare(reader, track);
     enum sw_status status = walk_chain(&walk, head, base);
     if (track->chunk_count > 0 && track->piece_count > 0) {
         track->pieces[track->piece_count - 1].depth = 0; /* new frames appear there */
@@ -178,8 +192,10 @@ enum sw_status sw_stack_recall(struct sw_stack_reader *reader, struct sw_track *
     if (!sw_stack_grow((void **)&chain->frames, &chain->cap, count, sizeof(*chain->frames))) {
         return SW_NOMEM;
     }
+    chain->torn = SIZE_MAX;
     chain->is_loose = false;
     chain->is_complete = count > 0;
+    track->kept = 0;
     size_t kept = 0;
     for (uint64_t outer = 0; kept < count; kept++) {
         const struct sw_raw_frame *was = &track->last.frames[count - 1 - kept];
@@ -225,15 +241,36 @@ static bool are_equal(const struct sw_stack_reader *reader, const struct sw_stac
     return is_equal;
 }
 
+/* The innermost of the frames that follow `first` in its piece, each further on than the one that called it. */
+static size_t last_neighbour(const struct sw_stack_reader *reader, size_t first) {
+    const struct sw_raw_frame *frames = reader->chain.frames;
+    size_t frame_bytes = reader->runtime->layout.frame.size;
+    size_t last = first;
+    while (last > 0 && frames[last - 1].piece == frames[first].piece && !frames[last - 1].is_loose &&
+           frames[last - 1].offset >= frames[last].offset + frame_bytes) {
+        last--;
+    }
+    return last;
+}
+
 size_t sw_stack_agreed(const struct sw_stack_reader *reader, const struct sw_track *track, bool *is_exact) {
     const struct sw_chain *chain = &reader->chain;
     const struct sw_layout *layout = &reader->runtime->layout;
     size_t agreed = 0;
     *is_exact = false;
+    size_t untried = chain->count;
     for (size_t i = chain->count; chain->is_complete && i-- > 0 && !chain->frames[i].is_loose; agreed++) {
         const struct sw_raw_frame *frame = &chain->frames[i];
         const struct sw_stack_piece *piece = &track->pieces[frame->piece];
-        if (i > 0 && are_equal(reader, piece, frame->offset, still_bytes(reader, track, i))) {
+        if (i < untried && chain->torn == SIZE_MAX) { /* all of a run of frames at once, which mostly are the same */
+            untried = last_neighbour(reader, i);
+            if (are_equal(reader, piece, frame->offset, chain->frames[untried].offset - frame->offset)) {
+                agreed += i - untried;
+                i = untried;
+                frame = &chain->frames[i];
+            }
+        }
+        if (i > 0 && i != chain->torn && are_equal(reader, piece, frame->offset, still_bytes(reader, track, i))) {
             continue;
         }
         bool is_same = are_equal(reader, piece, frame->offset + layout->frame.code, 8) &&

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -16,8 +18,9 @@ from tests.python.stack_programs import Program, generate
 
 SEED = 20261121
 WANTED_SAMPLES, WANTED_STACKS = 6000, 20
-IMPOSSIBLE_MAX = 3
-"""The bar is 1 in 100,000, so that more than 3 in some 10,000 come once in 100,000 runs; one read per frame gives 30 %."""
+IMPOSSIBLE_MAX, IMPOSSIBLE_MAX_OLD = 3, 60
+"""The bar is 1 in 100,000, so that more than 3 in some 10,000 come once in 100,000 runs; one read per frame gives 30 %.
+Frames of 3.8 to 3.10 do not tell whether they call: some in 10,000 are impossible there."""
 
 CODES = r"""
 import dis, json, os, sys
@@ -74,6 +77,23 @@ down({depth})
 """
 
 
+TRACED = """
+import sys, threading, time
+def callback(frame, event, argument):
+    print("ready", flush=True)
+    time.sleep(600)
+def callee():
+    pass
+def caller():
+    sys.{hook}(callback)
+    callee()
+caller()
+"""
+
+STOPS = 40
+"""Each at a random moment of a program that calls and returns all the time."""
+
+
 @pytest.fixture(scope="session")
 def sampler(sidewinder: Path) -> Path:
     """The driver of the stack reader, built beside the command."""
@@ -128,8 +148,46 @@ def test_no_impossible_stacks(interpreter: Interpreter, sampler: Path) -> None:
             wrong += bad
             seen |= {json.dumps(own_frames(stack)) for stack in result["stacks"] if stack["quality"] == "exact"}
             assert time.monotonic() < deadline, f"{counts}, {len(seen)} different stacks"
-    assert len(wrong) <= IMPOSSIBLE_MAX, f"seed {SEED}, {counts}:\n" + "\n".join(wrong[:5])
+    most = IMPOSSIBLE_MAX if interpreter.minor >= 11 else IMPOSSIBLE_MAX_OLD
+    assert len(wrong) <= most, f"seed {SEED}, {counts}:\n" + "\n".join(wrong[:5])
     assert counts["exact"] > sum(counts.values()) / 2, counts
+
+
+def stop(target: Target) -> None:
+    os.kill(target.pid, signal.SIGSTOP)
+    while Path(f"/proc/{target.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        time.sleep(0.001)
+
+
+@every_minor
+def test_a_stopped_process_has_no_torn_stack(interpreter: Interpreter, sampler: Path) -> None:
+    """Whatever frames stand on each other there was called so: none may be taken for two moments' mixture."""
+    program = generate(SEED, functions=80, threads=1)
+    counts: Counter[str] = Counter()
+    with interpreter.running(program.text) as target:
+        target.expect("ready")
+        for _ in range(STOPS):
+            stop(target)
+            more, wrong = judge(program, sample(sampler, target, "2", "1000")["stacks"])
+            os.kill(target.pid, signal.SIGCONT)
+            counts += more
+            assert not wrong
+    assert counts["partial"] == 0, counts
+    assert counts["exact"] > 0  # the others were stopped while a frame was made
+
+
+@every_minor
+@pytest.mark.parametrize("hook", ["setprofile", "settrace"])
+def test_functions_that_trace(interpreter: Interpreter, sampler: Path, hook: str) -> None:
+    with interpreter.running(TRACED.format(hook=hook)) as target:
+        target.expect("ready")
+        deadline = time.monotonic() + PATIENCE_S
+        while True:  # "ready" comes just before it sleeps
+            (stack,) = sample(sampler, target, "3", "1000")["stacks"]
+            if [name for name, _ in own_frames(stack)][1:] == ["caller", "callee", "callback"]:
+                break
+            assert time.monotonic() < deadline, stack
+        assert stack["quality"] == "exact"
 
 
 @every_minor
