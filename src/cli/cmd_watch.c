@@ -1,5 +1,6 @@
 /* cmd_watch.c - `sidewinder watch`: keeps the last seconds of a process, and saves them when something happens. */
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -156,6 +157,11 @@ static void saved_tell(const struct session *session, const struct sw_profile *p
     fflush(stdout);
     fprintf(stderr, "sidewinder: saved %s: %.1f s, %zu samples; %.*s\n", path, (double)profile->about.duration_ns / 1e9,
             profile->sample_count, SW_STR_ARG(profile->about.reason));
+    uint64_t lost = sw_flight_lost(session->flight);
+    if (lost > 0)
+        fprintf(stderr,
+                "sidewinder: %" PRIu64 " samples so far were too large for the ring and are lost; --ring makes room\n",
+                lost);
 }
 
 /* What cannot be saved is told, and the watch goes on. */

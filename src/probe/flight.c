@@ -255,6 +255,10 @@ struct sw_sampler_counts sw_flight_counts(const struct sw_flight *flight) {
     return sw_sampler_counts(flight->sampler);
 }
 
+uint64_t sw_flight_lost(const struct sw_flight *flight) {
+    return sw_flight_ring_lost(flight->ring);
+}
+
 const char *sw_flight_version(const struct sw_flight *flight) {
     return flight->runtime.version_text;
 }

@@ -48,6 +48,7 @@ SW_MUST_USE enum sw_status sw_flight_save(struct sw_flight *flight, struct sw_st
                                           struct sw_error *err);
 
 struct sw_sampler_counts sw_flight_counts(const struct sw_flight *flight);
+uint64_t sw_flight_lost(const struct sw_flight *flight);       /* samples for which the ring had no room */
 const char *sw_flight_version(const struct sw_flight *flight); /* of the interpreter */
 
 #endif

@@ -27,20 +27,6 @@ static void gil_span(const struct sw_layout *layout, uint32_t *start, uint32_t *
 }
 
 /* `bytes` lie at offset `start` of the struct. */
-static void gil_decode(const struct sw_layout *layout, const unsigned char *bytes, uint32_t start,
-                       struct sw_gil_look *look) {
-    uint64_t holder;
-    uint64_t switches;
-    int32_t locked; /* -1 before the first use */
-    memcpy(&holder, bytes + layout->gil.last_holder - start, sizeof holder);
-    memcpy(&locked, bytes + layout->gil.locked - start, sizeof locked);
-    memcpy(&switches, bytes + layout->gil.switch_number - start, sizeof switches);
-    look->holder = locked > 0 ? holder : 0;
-    look->last = holder;
-    look->switches = switches;
-    look->is_known = true;
-}
-
 bool sw_gil_range(const struct sw_runtime *runtime, uint64_t gil, struct sw_gil_range *range) {
     uint32_t start, end;
     if (gil == 0 || !gil_has_layout(&runtime->layout))
@@ -54,16 +40,20 @@ bool sw_gil_range(const struct sw_runtime *runtime, uint64_t gil, struct sw_gil_
 }
 
 void sw_gil_range_decode(const struct sw_runtime *runtime, const void *bytes, struct sw_gil_look *look) {
+    const struct sw_layout *layout = &runtime->layout;
+    const unsigned char *range = bytes;
     uint32_t start, end;
-    gil_span(&runtime->layout, &start, &end);
-    gil_decode(&runtime->layout, bytes, start, look);
-}
-
-void sw_gil_decode(const struct sw_runtime *runtime, const void *bytes, struct sw_gil_look *look) {
-    look->is_known = false;
-    look->holder = look->last = look->switches = 0;
-    if (gil_has_layout(&runtime->layout))
-        gil_decode(&runtime->layout, bytes, 0, look);
+    uint64_t holder;
+    uint64_t switches;
+    int32_t locked; /* -1 before the first use */
+    gil_span(layout, &start, &end);
+    memcpy(&holder, range + layout->gil.last_holder - start, sizeof holder);
+    memcpy(&locked, range + layout->gil.locked - start, sizeof locked);
+    memcpy(&switches, range + layout->gil.switch_number - start, sizeof switches);
+    look->holder = locked > 0 ? holder : 0;
+    look->last = holder;
+    look->switches = switches;
+    look->is_known = true;
 }
 
 enum sw_status sw_gil_look(const struct sw_runtime *runtime, const struct sw_interpreter *interpreter,

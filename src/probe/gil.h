@@ -20,8 +20,6 @@ struct sw_gil_look {
 /* One read of the target. SW_CLOSED, SW_IO as sw_target_read; *look is filled on SW_OK. */
 SW_MUST_USE enum sw_status sw_gil_look(const struct sw_runtime *runtime, const struct sw_interpreter *interpreter,
                                        struct sw_gil_look *look);
-/* From the bytes of the GIL's struct (layout.gil.size of them, read at interpreter->gil) by whoever has just read them. */
-void sw_gil_decode(const struct sw_runtime *runtime, const void *bytes, struct sw_gil_look *look);
 /* Whether a blocked thread waits for the GIL whose struct is at `gil`: a futex inside the GIL's condition variable or
  * mutex, and not the second condition variable, in which a thread that let go waits for the next one to take it. */
 bool sw_gil_is_awaited(const struct sw_runtime *runtime, uint64_t gil, const struct sw_thread_look *look);

@@ -266,3 +266,14 @@ enum sw_status sw_profile_reserve(struct sw_profile *profile, size_t totals, siz
     enum sw_status status = RESERVE(profile, total, totals);
     return status == SW_OK ? RESERVE(profile, sample, samples) : status;
 }
+
+enum sw_status sw_profile_describe(struct sw_profile *profile, const struct sw_profile_about *about) {
+    struct sw_profile_about copy = *about;
+    copy.what = sw_arena_copy(&profile->text, about->what);
+    copy.command = sw_arena_copy(&profile->text, about->command);
+    copy.reason = sw_arena_copy(&profile->text, about->reason);
+    if (!copy.what.ptr || !copy.command.ptr || !copy.reason.ptr)
+        return SW_NOMEM;
+    profile->about = copy;
+    return SW_OK;
+}

@@ -106,8 +106,5 @@ SW_MUST_USE enum sw_status sw_profile_add_sample(struct sw_profile *profile, con
 SW_MUST_USE enum sw_status sw_profile_add_total(struct sw_profile *profile, const struct sw_profile_total *total);
 /* Copies the texts. */
 SW_MUST_USE enum sw_status sw_profile_describe(struct sw_profile *profile, const struct sw_profile_about *about);
-/* Adds all of `from`, its frames and tracks found again by content; what is told about both becomes what covers both.
- * On SW_NOMEM no sample has been added, though frames, nodes and tracks may be. */
-SW_MUST_USE enum sw_status sw_profile_merge(struct sw_profile *into, const struct sw_profile *from);
 
 #endif
