@@ -29,7 +29,8 @@ BUILD = Path(os.environ.get("SIDEWINDER", ROOT / "build" / "sidewinder")).resolv
 SAMPLER = BUILD / "bench" / "probe" / "bench_probe_sampler"
 
 TARGET = """
-import sys, threading, time
+import ctypes, signal, sys, threading, time
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: it ends with the benchmark
 def deep(n, run):
     if n:
         return deep(n - 1, run)
