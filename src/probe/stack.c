@@ -202,7 +202,8 @@ static enum sw_status find_chain(struct sw_stack_reader *reader, struct sw_track
         return status;
     }
     status = walk_copies(reader, track, has_head ? heads : NULL);
-    *must_learn = reader->chain.is_complete && reader->chain.is_loose && may_learn;
+    *must_learn = reader->chain.is_complete && !sw_stack_is_hot(reader, track) && may_learn;
+    *must_learn |= reader->chain.is_complete && reader->chain.is_loose && may_learn;
     if (status == SW_OK && !*must_learn) {
         *is_whole = reader->chain.is_complete && is_same && is_head_sure(reader, track, heads[0]) &&
                     is_root_known(reader, track);

@@ -201,6 +201,9 @@ SW_MUST_USE enum sw_status sw_stack_walk(struct sw_stack_reader *reader, struct 
                                          uint64_t head);
 /* Makes the chain of the outer frames of the stack last accepted that stand as they stood then. */
 SW_MUST_USE enum sw_status sw_stack_recall(struct sw_stack_reader *reader, struct sw_track *track);
+/* Whether the innermost frames were read in the middle too: two copies far apart may be of two calls. If not, they will be
+ * in the next round, as it was noted where they lie. */
+bool sw_stack_is_hot(const struct sw_stack_reader *reader, const struct sw_track *track);
 /* How many outermost frames of the chain walked are the same in both copies, with the one inside of them if only its
  * instruction differs. *is_exact: all are, and none but the leaf has moved. */
 size_t sw_stack_agreed(const struct sw_stack_reader *reader, const struct sw_track *track, bool *is_exact);

@@ -8,6 +8,7 @@
 #define LEGACY_STATE 12
 #define STILL_BYTES_MAX 16384
 #define TAG_BITS (uint64_t)7
+#define SURE_DEPTH 2            /* innermost frames that must have been read close to the word */
 #define TAGGED_FROM 0x030e0000u /* 3.14: f_executable is a tagged reference, the stack pointer a pointer */
 
 struct walk {
@@ -253,6 +254,15 @@ static size_t last_neighbour(const struct sw_stack_reader *reader, size_t first)
     return last;
 }
 
+bool sw_stack_is_hot(const struct sw_stack_reader *reader, const struct sw_track *track) {
+    const struct sw_chain *chain = &reader->chain;
+    bool is_hot = true;
+    for (size_t i = 0; i < chain->count && i < SURE_DEPTH && is_hot; i++) {
+        is_hot = !chain->frames[i].is_loose && track->pieces[chain->frames[i].piece].copies == SW_STACK_COPIES;
+    }
+    return is_hot;
+}
+
 size_t sw_stack_agreed(const struct sw_stack_reader *reader, const struct sw_track *track, bool *is_exact) {
     const struct sw_chain *chain = &reader->chain;
     const struct sw_layout *layout = &reader->runtime->layout;
@@ -275,7 +285,7 @@ size_t sw_stack_agreed(const struct sw_stack_reader *reader, const struct sw_tra
         }
         bool is_same = are_equal(reader, piece, frame->offset + layout->frame.code, 8) &&
                        are_equal(reader, piece, frame->offset + layout->frame.previous, 8);
-        *is_exact = i == 0 && is_same;
+        *is_exact = i == 0 && is_same && sw_stack_is_hot(reader, track);
         return agreed + is_same;
     }
     *is_exact = chain->count == 0 && chain->is_complete;

@@ -235,12 +235,34 @@ static void thread_without_python_code_is_empty(void **state) {
     sw_target_close(&fake.target);
 }
 
+/* The caller and the callee of different moments: the caller runs, or stands where no generator is resumed. */
+static void what_cannot_have_called_is_torn(void **state) {
+    for (int round = 0; round < 2; round++) {
+        fake_open(&fake);
+        const struct sw_layout *layout = fake.layout;
+        struct sw_stack_reader *reader = reader_of(&fake, false);
+        assert_int_equal(read_one(reader)->quality, SW_STACK_EXACT);
+        int32_t running = -1;
+        if (round == 0)
+            memcpy(frame_at(&fake, INNER - 1) + layout->frame.stacktop, &running, sizeof(running));
+        else
+            frame_at(&fake, INNER)[layout->frame.owner] = (unsigned char)layout->frame.owners.generator;
+        const struct sw_stack *stack = read_one(reader);
+        assert_int_equal(stack->quality, SW_STACK_PARTIAL);
+        assert_int_equal(stack->frame_count, INNER);
+        assert_int_equal(stack->frames[0].address, address_of(frame_at(&fake, INNER - 1)));
+        sw_stack_reader_free(reader);
+        sw_target_close(&fake.target);
+    }
+}
+
 /* Frames outside of the data stack, as those of generators are, and more than are shown. */
 static void deep_stack_keeps_both_ends(void **state) {
     fake_open(&fake);
     const struct sw_layout *layout = fake.layout;
     unsigned char *frames = sw_alloc_zero((size_t)DEEP * 128);
     assert_non_null(frames);
+    fake.code[layout->code.code] = (unsigned char)layout->opcode.send; /* each awaits the next one */
     for (size_t i = 0; i < DEEP; i++) {
         unsigned char *frame = frames + i * 128;
         put(frame + layout->frame.code, address_of(fake.code));
@@ -287,10 +309,15 @@ static void lack_of_memory_is_told(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_stack_is_exact),       cmocka_unit_test(fingerprint_follows_lines),
-        cmocka_unit_test(marks_show_entries),         cmocka_unit_test(ruined_stacks_give_their_outer_frames),
-        cmocka_unit_test(ruin_at_first_sight_fails),  cmocka_unit_test(thread_without_python_code_is_empty),
-        cmocka_unit_test(deep_stack_keeps_both_ends), cmocka_unit_test(lack_of_memory_is_told),
+        cmocka_unit_test(whole_stack_is_exact),
+        cmocka_unit_test(fingerprint_follows_lines),
+        cmocka_unit_test(marks_show_entries),
+        cmocka_unit_test(ruined_stacks_give_their_outer_frames),
+        cmocka_unit_test(ruin_at_first_sight_fails),
+        cmocka_unit_test(thread_without_python_code_is_empty),
+        cmocka_unit_test(what_cannot_have_called_is_torn),
+        cmocka_unit_test(deep_stack_keeps_both_ends),
+        cmocka_unit_test(lack_of_memory_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
