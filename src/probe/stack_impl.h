@@ -169,6 +169,7 @@ struct sw_stack_reader {
 
     struct iovec *ranges;
     size_t range_count;
+    bool is_full; /* a range was refused */
     unsigned char *buffer;
     size_t buffer_cap, planned_bytes, read_bytes;
     size_t head_bytes; /* of a PyThreadState to read */

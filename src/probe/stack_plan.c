@@ -44,6 +44,7 @@ enum sw_status sw_stack_fetch(struct sw_stack_reader *reader, uint64_t address, 
 size_t sw_stack_plan_range(struct sw_stack_reader *reader, uint64_t address, size_t size_bytes) {
     size_t at = reader->planned_bytes;
     if (reader->range_count == SW_TARGET_RANGES_MAX || size_bytes > BUFFER_MAX - at) {
+        reader->is_full = true;
         return SIZE_MAX;
     }
     reader->ranges[reader->range_count++] = (struct iovec){(void *)(uintptr_t)address, size_bytes};
@@ -175,6 +176,7 @@ static void plan_look(struct sw_stack_reader *reader, struct sw_track *track, un
  * of the innermost pieces halves the share of stacks that never were; and takes 0.15 us, in which the stack may change. */
 static bool plan_parts(struct sw_stack_reader *reader, struct sw_track *track) {
     size_t hot = find_hot(track);
+    reader->is_full = false;
     for (size_t first = 0, end; first < track->piece_count; first = end) {
         for (end = first; end == first || (end < track->piece_count && is_joined(track, end)); end++) {
             track->pieces[track->order[end]].copies = 0;
@@ -192,7 +194,7 @@ static bool plan_parts(struct sw_stack_reader *reader, struct sw_track *track) {
         plan_pieces(reader, track, first, end);
     }
     track->plan.end = reader->planned_bytes;
-    return reader->range_count < SW_TARGET_RANGES_MAX; /* not one was refused */
+    return !reader->is_full;
 }
 
 enum sw_status sw_stack_plan_track(struct sw_stack_reader *reader, struct sw_track *track, bool *fits) {
