@@ -8,8 +8,8 @@
 
 Numbers come as any buffer (:class:`Array`, array.array, memoryview, NumPy arrays; float64 and float32 of any strides without
 a copy), as nested sequences, or as an iterable. Results are :class:`Array`, or NumPy arrays when an input was one.
-Computing releases the GIL where it takes more than some microseconds, and runs on all CPUs where that pays, or on exactly
-``threads`` of them; results do not depend on their number.
+Computing releases the GIL where it takes more than some microseconds, and runs on all CPUs where that pays, or on at most
+``threads`` threads; results do not depend on their number.
 
     >>> from sidewinder import fastmath
     >>> fastmath.evaluate("a*b + 1", a=[1.0, 2.0], b=3.0)

@@ -1,7 +1,7 @@
 """The functions of :mod:`sidewinder.fastmath` in plain Python: what they mean, without what makes them fast.
 
-The names, the arguments and the errors are the same, the results are floats and nested lists. Read it to see what a
-function does, use it as an oracle in tests, or measure against it: ``python -m sidewinder.fastmath`` does.
+The names, the arguments and the kinds of errors are the same, the results are floats and nested lists. Read it to see
+what a function does, use it as an oracle in tests, or measure against it: ``python -m sidewinder.fastmath`` does.
 
 Numbers may be given as in fastmath: nested sequences, iterables, or anything with a buffer. ``out`` is anything that can be
 assigned to item by item. ``threads`` is checked and changes nothing here: plain Python computes on one thread, and the
@@ -15,13 +15,19 @@ import builtins
 import itertools
 import math
 import operator
+import re
+import sys
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import FrameType
 from typing import Any, NamedTuple
 
 __all__ = [
+    "Expression",
     "Summary",
     "burning_ship",
+    "compile",
     "corr",
     "diffuse",
     "dot",
@@ -72,10 +78,12 @@ def _shape_and_items(x: Any) -> tuple[Shape, list[float]]:
     if not isinstance(x, list):
         return (), [float(x)]
     if not x or not isinstance(x[0], Sequence | memoryview):
-        return (len(x),), x
+        return (len(x),), x if set(map(type, x)) == {float} else array("d", x).tolist()
     inner = [_shape_and_items(row) for row in x]
     shape = inner[0][0]
     for other, _ in inner:
+        if not other:
+            raise TypeError(f"expected a sequence of {shape[0]}, as the first is, not a number")
         if other != shape:
             raise ValueError(f"sequences of different lengths: shape {other} where the first has {shape}")
     return (len(x), *shape), [value for _, row in inner for value in row]
@@ -126,11 +134,23 @@ def sum(x: Any, *, threads: int | None = None) -> float:  # noqa: A001 - the nam
     return float(builtins.sum(_items(x)))
 
 
+def _mean(values: list[float]) -> float:
+    return builtins.sum(values) / len(values) if values else math.nan
+
+
 def mean(x: Any, *, threads: int | None = None) -> float:
-    """The arithmetic mean of all elements; NaN of nothing."""
+    """The arithmetic mean of all elements: their sum, which may overflow, over their count; NaN of nothing."""
     _check_threads(threads)
-    values = _items(x)
-    return sum(values) / len(values) if values else math.nan
+    return _mean(_items(x))
+
+
+def _center(values: list[float]) -> float:
+    """The mean, finite also where the sum is not: deviations from the middle of the extremes are added instead."""
+    center = _mean(values)
+    if not values or math.isfinite(center) or not all(map(math.isfinite, values)):
+        return center
+    middle = min(values) * 0.5 + max(values) * 0.5
+    return middle + builtins.sum((value - middle) / len(values) for value in values)
 
 
 def norm(x: Any, *, threads: int | None = None) -> float:
@@ -144,17 +164,20 @@ def norm(x: Any, *, threads: int | None = None) -> float:
         largest = max(largest, abs(value))
     if largest == 0 or math.isinf(largest):
         return largest
-    return largest * math.sqrt(sum([(value / largest) ** 2 for value in values]))
+    return largest * math.sqrt(builtins.sum([(value / largest) ** 2 for value in values]))
+
+
+def _var(values: list[float], ddof: float) -> float:
+    if len(values) - ddof <= 0:
+        return math.nan
+    center = _center(values)
+    return builtins.sum([(value - center) * (value - center) for value in values]) / (len(values) - ddof)
 
 
 def var(x: Any, ddof: float = 0, *, threads: int | None = None) -> float:
     """The variance: squared deviations from the mean, summed and divided by count - ddof; NaN where that is not positive."""
     _check_threads(threads)
-    values = _items(x)
-    if len(values) - ddof <= 0:
-        return math.nan
-    middle = mean(values)
-    return sum([(value - middle) * (value - middle) for value in values]) / (len(values) - ddof)
+    return _var(_items(x), ddof)
 
 
 def std(x: Any, ddof: float = 0, *, threads: int | None = None) -> float:
@@ -176,7 +199,7 @@ def minmax(x: Any, *, threads: int | None = None) -> tuple[float, float]:
             smallest = value
         if value > largest:
             largest = value
-    return float(smallest), float(largest)
+    return smallest + 0.0, largest + 0.0  # zeros of both signs are one element: 0.0
 
 
 class Summary(NamedTuple):
@@ -194,7 +217,8 @@ def summary(x: Any, ddof: float = 0, *, threads: int | None = None) -> Summary:
     """Count, mean, variance, standard deviation, smallest and largest."""
     values = _items(x)
     low, high = minmax(values, threads=threads) if values else (math.nan, math.nan)
-    return Summary(len(values), mean(values), var(values, ddof), std(values, ddof), low, high)
+    variance = _var(values, ddof)
+    return Summary(len(values), _center(values), variance, math.sqrt(variance), low, high)
 
 
 def _vectors(x: Any, y: Any, name: str) -> tuple[list[float], list[float]]:
@@ -213,20 +237,25 @@ def dot(x: Any, y: Any, *, threads: int | None = None) -> float:
 
 
 def _moments(x: Any, y: Any, name: str) -> tuple[float, float, float, float, float]:
-    """Means of x and y, and the sums of the squares and products of the deviations from them: xx, yy, xy."""
+    """Means of x and y, and the sums of the squares and products of the deviations from them: xx, yy, xy.
+
+    Where squares overflow, xy is NaN.
+    """
     left, right = _vectors(x, y, name)
     if not left:
         return (math.nan,) * 5
-    mean_x, mean_y = mean(left), mean(right)
+    mean_x, mean_y = _center(left), _center(right)
     dx = [value - mean_x for value in left]
     dy = [value - mean_y for value in right]
-    return mean_x, mean_y, dot(dx, dx), dot(dy, dy), dot(dx, dy)
+    xx, yy = dot(dx, dx), dot(dy, dy)
+    return mean_x, mean_y, xx, yy, dot(dx, dy) if math.isfinite(xx) and math.isfinite(yy) else math.nan
 
 
 def _correlation(xx: float, yy: float, xy: float) -> float:
     if xx == 0 or yy == 0:
         return math.nan
-    r = xy / (math.sqrt(xx) * math.sqrt(yy))
+    is_normal = sys.float_info.min <= xx * yy < math.inf
+    r = xy / (math.sqrt(xx * yy) if is_normal else math.sqrt(xx) * math.sqrt(yy))
     return r if r != r else min(1.0, max(-1.0, r))
 
 
@@ -260,10 +289,14 @@ def _quantile_of_sorted(ordered: list[float], q: float) -> float:
         return math.nan
     place = q * (len(ordered) - 1)
     below = int(place)
-    low = ordered[below]
-    if place == below:
-        return low
-    return low + (ordered[below + 1] - low) * (place - below)
+    t, low, high = place - below, ordered[below], ordered[min(below + 1, len(ordered) - 1)]
+    if t == 0 or low == high:
+        return low + 0.0  # zeros of both signs are one element: 0.0
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return low * (1 - t) + high * t
+    if t == 0.5:
+        return (low + high) * 0.5 if math.isfinite(low + high) else low * 0.5 + high * 0.5
+    return low + (high - low) * t if t < 0.5 else high - (high - low) * (1 - t)
 
 
 def quantile(x: Any, q: Any, *, threads: int | None = None) -> Any:
@@ -273,7 +306,7 @@ def quantile(x: Any, q: Any, *, threads: int | None = None) -> Any:
     shape, fractions = _shape_and_items(q)
     if not values:
         raise ValueError("quantile() of nothing: there is no element")
-    ordered = [math.nan] if any(value != value for value in values) else sorted(map(float, values))
+    ordered = [math.nan] if any(value != value for value in values) else sorted(values)
     return _in_shape(shape, [_quantile_of_sorted(ordered, fraction) for fraction in fractions])
 
 
@@ -302,6 +335,10 @@ def histogram(
         raise ValueError(f"the range [{low}, {high}] of histogram() is not finite and ascending; give range=")
     if low == high:
         low, high = low - 0.5, high + 0.5
+        if low == high:
+            raise ValueError(
+                f"the range [{low}, {high}] of histogram() cannot be widened by 0.5 at this size; give range="
+            )
     edges = [low + i * ((high - low) / bins) for i in builtins.range(bins)] + [high]
     counts = [0] * bins
     for value in values:
@@ -319,7 +356,7 @@ def ewma(x: Any, alpha: float, out: Any = None) -> Any:
         raise ValueError(f"ewma() takes a vector (1 dimension), not shape {shape}")
     result: list[float] = []
     for value in values:
-        result.append(alpha * value + (1 - alpha) * result[-1] if result else float(value))
+        result.append(alpha * value + (1 - alpha) * result[-1] if result else value)
     return _give(result, out)
 
 
@@ -392,7 +429,7 @@ def where(cond: Any, a: Any, b: Any, out: Any = None, *, threads: int | None = N
     """a where cond is not 0, else b."""
     _check_threads(threads)
     shape, columns = _broadcast((cond, a, b))
-    items = [float(x if c != 0 else y) for c, x, y in zip(*columns, strict=True)]
+    items = [x if c != 0 else y for c, x, y in zip(*columns, strict=True)]
     return _give(_in_shape(shape, items), out)
 
 
@@ -423,7 +460,7 @@ def _power(a: float, b: float) -> float:
     except OverflowError:
         return -math.inf if a < 0 and b % 2 == 1 else math.inf
     except ValueError:
-        return math.inf if a == 0 else math.nan
+        return math.nan if a != 0 else math.copysign(math.inf, a) if b % 2 == 1 else math.inf
 
 
 def _smaller(a: float, b: float) -> float:
@@ -480,6 +517,8 @@ _FUNCTIONS: dict[str, Callable[..., float]] = {
     "where": lambda c, a, b: a if c != 0 else b,
 }
 
+_ARITIES = {name: {"fma": 3, "where": 3, "maximum": 2, "minimum": 2, "pow": 2}.get(name, 1) for name in _FUNCTIONS}
+
 _BINARY: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -508,28 +547,138 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[float, float], bool]] = {
 }
 
 
-def _value(node: ast.expr, names: Mapping[str, float]) -> float:
-    """The value of an expression's tree for one element."""
+def _is_truth(node: ast.expr) -> bool:
+    """Whether a tree stands for a truth, as & | ~ need it; ValueError where it is no expression of numbers."""
     match node:
-        case ast.Constant(value=float() | int() as number):
-            return float(number)
-        case ast.Name(id=name):
-            return names[name]
-        case ast.UnaryOp(op=op, operand=inner) if type(op) in _UNARY:
-            return _UNARY[type(op)](_value(inner, names))
+        case ast.Constant(value=float() | bool() as value):
+            return isinstance(value, bool)
+        case ast.Name():
+            return False
+        case ast.UnaryOp(op=ast.UAdd() | ast.USub() | ast.Invert() as op, operand=inner):
+            is_truth = _is_truth(inner)
+            if isinstance(op, ast.Invert) and not is_truth:
+                raise ValueError(f"'~' needs a truth such as (a > 0), not {ast.unparse(inner)!r}")
+            return is_truth and not isinstance(op, ast.USub)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-            return _BINARY[type(op)](_value(left, names), _value(right, names))
-        case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARISONS:
-            return float(_COMPARISONS[type(op)](_value(left, names), _value(right, names)))
-        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _FUNCTIONS:
-            return _FUNCTIONS[name](*(_value(arg, names) for arg in args))
+            is_logical, truths = isinstance(op, ast.BitAnd | ast.BitOr), [_is_truth(left), _is_truth(right)]
+            if is_logical and not all(truths):
+                raise ValueError(
+                    f"'&' and '|' need truths on both sides, as in (a > 0) & (b > 0): {ast.unparse(node)!r}"
+                )
+            return is_logical
+        case ast.Compare(left=left, ops=ops, comparators=rights) if all(type(op) in _COMPARISONS for op in ops):
+            for side in [left, *rights]:
+                _is_truth(side)
+            return True
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if _ARITIES.get(name) == len(args):
+            truths = [_is_truth(arg) for arg in args]
+            return name == "where" and all(truths[1:])
     raise ValueError(f"{ast.unparse(node)!r} is no expression of numbers")
 
 
-def _names_of(tree: ast.expr) -> list[str]:
+def _value(node: ast.expr, names: Mapping[str, float]) -> float:
+    """The value of an expression's tree for one element."""
+    match node:
+        case ast.Constant(value=float() | bool() as number):
+            return float(number)
+        case ast.Name(id=name):
+            return names[name]
+        case ast.UnaryOp(op=op, operand=inner):
+            return _UNARY[type(op)](_value(inner, names))
+        case ast.BinOp(left=left, op=op, right=right):
+            return _BINARY[type(op)](_value(left, names), _value(right, names))
+        case ast.Compare(left=left, ops=ops, comparators=rights):  # a < b < c is (a < b) & (b < c)
+            sides = [_value(side, names) for side in [left, *rights]]
+            return float(all(_COMPARISONS[type(op)](a, b) for op, a, b in zip(ops, sides, sides[1:], strict=False)))
+        case ast.Call(func=ast.Name(id=name), args=args):
+            return _FUNCTIONS[name](*(_value(arg, names) for arg in args))
+    raise AssertionError(ast.unparse(node))
+
+
+# A whole number, any other number, a name, an operator: less than Python has, so no 0x10, 1_000, 1j, 'text' or [list].
+_TOKEN = re.compile(
+    r"[ \t\n\r]*(?:(?P<whole>[0-9]+(?![0-9.eE]))|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+    r"|[A-Za-z_][A-Za-z0-9_]*|\*\*|//|[<>=!]=|[-+*/%&|~<>(),])"
+)
+
+
+def _tree_of(text: str) -> ast.expr:
+    """Python parses it, on one line, every number a float."""
+    if len(text.encode()) > 4096:
+        raise ValueError(f"an expression of {len(text.encode())} bytes; the most is 4096")
+    tokens, at = [], 0
+    while token := _TOKEN.match(text, at):
+        at = token.end()
+        tokens.append(token[0].strip() + (".0" if token["whole"] else ""))
+    if rest := text[at:].strip(" \t\n\r"):
+        raise ValueError(f"{text!r} is no expression: {rest[0]!r} has no meaning")
+    try:
+        tree = ast.parse(" ".join(tokens), mode="eval").body
+        _is_truth(tree)
+    except SyntaxError as error:
+        raise ValueError(f"{text!r} is no expression: {error.msg}") from None
+    except (MemoryError, RecursionError):
+        raise ValueError("an expression that nests too deeply") from None
+    return tree
+
+
+def _names_of(tree: ast.expr) -> tuple[str, ...]:
+    """In the order of their first use."""
     functions = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    found = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in functions]
-    return list(dict.fromkeys(found))
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in functions]
+    return tuple(dict.fromkeys(node.id for node in sorted(found, key=lambda node: node.col_offset)))
+
+
+def _find(name: str, text: str, scopes: Iterable[Mapping[str, Any]]) -> Any:
+    for scope in scopes:
+        try:
+            return scope[name]
+        except KeyError:
+            pass
+    raise NameError(f"name {name!r} of the expression {text!r} is not defined; give it as a keyword")
+
+
+class Expression:
+    """A compiled expression: a function of its names. compile() makes it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._tree = _tree_of(text)
+        self.names = _names_of(self._tree)
+
+    def __repr__(self) -> str:
+        return f"compile({self.text!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return compile, (self.text,)
+
+    def __call__(
+        self,
+        names: Mapping[str, Any] | None = None,
+        out: Any = None,
+        *,
+        threads: int | None = None,
+        **operands: Any,
+    ) -> Any:
+        _check_threads(threads)
+        return self._apply(names, operands, out, sys._getframe(1))
+
+    def _apply(self, names: Mapping[str, Any] | None, operands: Mapping[str, Any], out: Any, caller: FrameType) -> Any:
+        """Names come from the keywords, then from the mapping; without one, from the caller's variables."""
+        if unknown := [name for name in operands if name not in self.names]:
+            raise TypeError(f"the expression {self.text!r} has no name {unknown[0]!r}")
+        scopes = [operands, *([caller.f_locals, caller.f_globals] if names is None else [names])]
+        shape, columns = _broadcast(_find(name, self.text, scopes) for name in self.names)
+        rows = zip(*columns, strict=True) if columns else [()]
+        items = [_value(self._tree, dict(zip(self.names, row, strict=True))) for row in rows]
+        return _give(_in_shape(shape, items), out)
+
+
+def compile(expression: str, /) -> Expression:  # noqa: A001 - the name that belongs to evaluate
+    """The Expression of a text, for many calls; ValueError where the text is none."""
+    if not isinstance(expression, str):
+        raise TypeError(f"an expression must be a str, not {type(expression).__name__}")
+    return Expression(expression)
 
 
 def evaluate(
@@ -540,22 +689,12 @@ def evaluate(
     threads: int | None = None,
     **operands: Any,
 ) -> Any:
-    """The value of an expression for every element; names come from the keywords, then from the mapping ``names``."""
+    """The value of an expression for every element.
+
+    Names come from the keywords, then from the mapping ``names``; without one, from the caller's variables.
+    """
     _check_threads(threads)
-    try:
-        tree = ast.parse(expression.strip(), mode="eval").body
-    except SyntaxError as error:
-        raise ValueError(f"{expression!r} is no expression: {error.msg}") from None
-    wanted = _names_of(tree)
-    known = {**(names or {}), **operands}
-    for name in wanted:
-        if name not in known:
-            raise NameError(f"name {name!r} of the expression {expression!r} is not defined; give it as a keyword")
-    if unknown := [name for name in operands if name not in wanted]:
-        raise TypeError(f"the expression {expression!r} has no name {unknown[0]!r}")
-    shape, columns = _broadcast(known[name] for name in wanted)
-    rows = zip(*columns, strict=True) if columns else [()]
-    return _give(_in_shape(shape, [_value(tree, dict(zip(wanted, row, strict=True))) for row in rows]), out)
+    return compile(expression)._apply(names, operands, out, sys._getframe(1))
 
 
 # Matrices and grids.

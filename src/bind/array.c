@@ -396,9 +396,15 @@ static bool is_equal_part(const struct pair *pair, unsigned depth, const char *x
 static PyObject *array_compare(PyObject *self, PyObject *other, int op) {
     if (Py_TYPE(self) != Py_TYPE(other) || (op != Py_EQ && op != Py_NE))
         Py_RETURN_NOTIMPLEMENTED;
-    struct pair pair = {cast(self), cast(other)};
-    bool is_equal = sw_bind_shape_is(&pair.a->array, &pair.b->array) &&
-                    is_equal_part(&pair, 0, pair.a->array.data, pair.b->array.data);
+    const struct pair pair = {cast(self), cast(other)};
+    const struct sw_array *a = &pair.a->array, *b = &pair.b->array;
+    bool is_equal = sw_bind_shape_is(a, b->dims, b->shape);
+    if (is_equal) {
+        PyThreadState *detached = sw_array_count(a) > SW_BIND_LONG_COUNT ? PyEval_SaveThread() : NULL;
+        is_equal = is_equal_part(&pair, 0, a->data, b->data);
+        if (detached)
+            PyEval_RestoreThread(detached);
+    }
     return PyBool_FromLong(is_equal == (op == Py_EQ));
 }
 

@@ -33,6 +33,9 @@ struct sw_bind_array *sw_bind_array_new(PyTypeObject *type, enum sw_bind_kind ki
 /* An Array on the memory of `base`, which it keeps alive. */
 struct sw_bind_array *sw_bind_array_view(struct sw_bind_array *base, const struct sw_array *part);
 
+/* Elements from which on it takes longer to copy, convert or compare them than to detach and come back. */
+#define SW_BIND_LONG_COUNT 2000
+
 /* array_shape.c - Kinds by name, shapes as text, and elements moved between shapes. */
 const char *sw_bind_kind_name(enum sw_bind_kind kind);            /* "float64" */
 const char *sw_bind_kind_format(enum sw_bind_kind kind);          /* as in the buffer protocol: "d" */
@@ -43,11 +46,12 @@ struct sw_bind_shape_text {
     char text[SW_ARRAY_DIMS * 24];
 };
 struct sw_bind_shape_text sw_bind_shape_text(const struct sw_array *array);
-bool sw_bind_shape_is(const struct sw_array *a, const struct sw_array *b); /* the same */
+bool sw_bind_shape_is(const struct sw_array *array, unsigned dims, const size_t *shape);
 
 /* `from` with the shape of `like`, repeated as NumPy broadcasts; false where that cannot be. */
 bool sw_bind_broadcast(const struct sw_array *from, const struct sw_array *like, struct sw_array *result);
-/* Copies between arrays of one shape and size of element; the memory must not overlap. */
+/* Copies between arrays of one shape and size of element; the memory must not overlap. As long work on elements does, it
+ * detaches from the interpreter meanwhile: the caller holds the objects. */
 void sw_bind_array_copy(const struct sw_array *from, const struct sw_array *to);
 
 /* array_item.c - Elements as Python objects. */
@@ -67,6 +71,11 @@ bool sw_bind_source_open(const Py_buffer *view, struct sw_bind_source *source);
 /* The kind that holds every value of the source, the source's own where there is one; float64 else. */
 enum sw_bind_kind sw_bind_source_kind(const struct sw_bind_source *source);
 bool sw_bind_source_is(const struct sw_bind_source *source, enum sw_bind_kind kind);
+
+/* The memory, shape and strides of a buffer of at most SW_ARRAY_DIMS dimensions, asked for with its strides. */
+void sw_bind_buffer_show(const Py_buffer *view, struct sw_array *array);
+/* A format of the buffer protocol without the prefix that says: of this machine. */
+const char *sw_bind_format_skip(const char *format);
 
 /* A new Array of `kind` with the elements of a source. Detaches from the interpreter where that takes long. */
 struct sw_bind_array *sw_bind_array_convert(PyTypeObject *type, enum sw_bind_kind kind,

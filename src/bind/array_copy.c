@@ -4,7 +4,6 @@
 #include "bind/array.h"
 
 #define CHUNK 256
-#define LONG_COUNT 2000 /* elements that take longer to convert than to detach from the interpreter and come back */
 
 /* How to read `count` elements of one type, `stride` bytes apart. Floats have no `integers`. */
 struct sw_bind_reader {
@@ -58,8 +57,7 @@ static const struct sw_bind_reader readers[] = {
 };
 
 static const struct sw_bind_reader *find_reader(const char *format, size_t item_bytes) {
-    if (*format == '@' || *format == '=' || (*format == '<' && PY_LITTLE_ENDIAN) || (*format == '>' && PY_BIG_ENDIAN))
-        format++;
+    format = sw_bind_format_skip(format);
     if (!format[0] || format[1])
         return NULL;
     for (size_t i = 0; i < sizeof readers / sizeof readers[0]; i++) {
@@ -135,17 +133,22 @@ static bool is_nested(PyObject *item) {
            (PySequence_Check(item) && !PyUnicode_Check(item) && !PyBytes_Check(item) && !PyFloat_Check(item));
 }
 
-/* A tuple, so that nobody changes it while its items are looked at. */
-static PyObject *items_of(PyObject *object) {
+/* A tuple, so that nobody changes it while its items are looked at. `like`: NULL, or the shape of the first items. */
+static PyObject *items_of(PyObject *object, const size_t *like) {
     if (PyUnicode_Check(object) || PyDict_Check(object)) {
         PyErr_Format(PyExc_TypeError, "expected numbers, not %.100s", Py_TYPE(object)->tp_name);
         return NULL;
     }
     PyObject *items = PySequence_Tuple(object);
-    if (!items && PyErr_ExceptionMatches(PyExc_TypeError) && !Py_TYPE(object)->tp_iter && !PySequence_Check(object))
-        PyErr_Format(PyExc_TypeError, "expected a number, a buffer or a sequence of numbers, not %.100s",
-                     Py_TYPE(object)->tp_name);
-    return items;
+    if (items || !PyErr_ExceptionMatches(PyExc_TypeError) || Py_TYPE(object)->tp_iter || PySequence_Check(object))
+        return items;
+    const char *type = Py_TYPE(object)->tp_name;
+    if (like)
+        PyErr_Format(PyExc_TypeError, "expected a sequence of %zd, as the first is, not %.100s", (Py_ssize_t)*like,
+                     type);
+    else
+        PyErr_Format(PyExc_TypeError, "expected a number, a buffer or a sequence of numbers, not %.100s", type);
+    return NULL;
 }
 
 static bool find_shape(PyObject *items, struct sw_array *shape) {
@@ -161,7 +164,7 @@ static bool find_shape(PyObject *items, struct sw_array *shape) {
             PyErr_Format(PyExc_ValueError, "more than %d dimensions", SW_ARRAY_DIMS);
             return false;
         }
-        PyObject *inner = items_of(first);
+        PyObject *inner = items_of(first, NULL);
         Py_DECREF(items);
         if (!inner)
             return false;
@@ -188,7 +191,7 @@ static bool fill(struct sw_bind_array *array, unsigned depth, PyObject *items, c
             *to += item_bytes;
             continue;
         }
-        PyObject *inner = items_of(item);
+        PyObject *inner = items_of(item, &a->shape[depth + 1]);
         is_ok = inner && fill(array, depth + 1, inner, to);
         Py_XDECREF(inner);
     }
@@ -226,6 +229,23 @@ static int as_numpy(PyObject *object, PyObject **array) {
     return *array ? 1 : -1;
 }
 
+void sw_bind_buffer_show(const Py_buffer *view, struct sw_array *array) {
+    Py_ssize_t stride = view->itemsize;
+    array->data = view->buf;
+    array->dims = (unsigned)view->ndim;
+    for (int d = view->ndim; d-- > 0;) {
+        array->shape[d] = (size_t)view->shape[d];
+        array->strides[d] = view->strides ? view->strides[d] : stride;
+        if (!view->strides) /* ctypes gives none, though they were asked for: its elements are in C order */
+            stride *= view->shape[d];
+    }
+}
+
+const char *sw_bind_format_skip(const char *format) {
+    bool is_ours = *format == '@' || *format == '=' || *format == (PY_LITTLE_ENDIAN ? '<' : '>');
+    return is_ours ? format + 1 : format;
+}
+
 bool sw_bind_source_open(const Py_buffer *view, struct sw_bind_source *source) {
     if (view->ndim > SW_ARRAY_DIMS) {
         PyErr_Format(PyExc_ValueError, "a buffer of %d dimensions; at most %d are supported", view->ndim,
@@ -240,13 +260,8 @@ bool sw_bind_source_open(const Py_buffer *view, struct sw_bind_source *source) {
                      format);
         return false;
     }
-    source->array.data = view->buf;
+    sw_bind_buffer_show(view, &source->array);
     source->array.dtype = source->reader->item_bytes == 4 ? SW_F32 : SW_F64;
-    source->array.dims = (unsigned)view->ndim;
-    for (int d = 0; d < view->ndim; d++) {
-        source->array.shape[d] = (size_t)view->shape[d];
-        source->array.strides[d] = view->strides[d];
-    }
     return true;
 }
 
@@ -270,7 +285,7 @@ struct sw_bind_array *sw_bind_array_convert(PyTypeObject *type, enum sw_bind_kin
     if (!array || count == 0)
         return array;
     struct conversion c = {.source = source, .kind = kind, .to = array->array.data};
-    PyThreadState *detached = count > LONG_COUNT ? PyEval_SaveThread() : NULL;
+    PyThreadState *detached = count > SW_BIND_LONG_COUNT ? PyEval_SaveThread() : NULL;
     convert(&c, 0, source->array.data);
     if (detached)
         PyEval_RestoreThread(detached);
@@ -297,7 +312,7 @@ struct sw_bind_array *sw_bind_array_from_items(PyTypeObject *type, enum sw_bind_
             Py_CLEAR(array);
         return array;
     }
-    PyObject *tuple = items_of(items);
+    PyObject *tuple = items_of(items, NULL);
     if (!tuple)
         return NULL;
     struct sw_array shape;

@@ -73,14 +73,8 @@ struct sw_bind_shape_text sw_bind_shape_text(const struct sw_array *array) {
     return shape;
 }
 
-bool sw_bind_shape_is(const struct sw_array *a, const struct sw_array *b) {
-    if (a->dims != b->dims)
-        return false;
-    for (unsigned d = 0; d < a->dims; d++) {
-        if (a->shape[d] != b->shape[d])
-            return false;
-    }
-    return true;
+bool sw_bind_shape_is(const struct sw_array *array, unsigned dims, const size_t *shape) {
+    return array->dims == dims && (dims == 0 || memcmp(array->shape, shape, dims * sizeof *shape) == 0);
 }
 
 bool sw_bind_broadcast(const struct sw_array *from, const struct sw_array *like, struct sw_array *result) {
@@ -103,13 +97,17 @@ bool sw_bind_broadcast(const struct sw_array *from, const struct sw_array *like,
 }
 
 void sw_bind_array_copy(const struct sw_array *from, const struct sw_array *to) {
-    struct copying c = {.from = from, .to = to, .item_bytes = sw_dtype_size(from->dtype)};
-    if (sw_array_count(from) == 0)
+    const struct copying c = {.from = from, .to = to, .item_bytes = sw_dtype_size(from->dtype)};
+    size_t count = sw_array_count(from);
+    if (count == 0)
         return;
+    PyThreadState *detached = count > SW_BIND_LONG_COUNT ? PyEval_SaveThread() : NULL;
     if (from->dims == 0)
         memcpy(to->data, from->data, c.item_bytes);
     else if (sw_array_is_contiguous(from) && sw_array_is_contiguous(to))
-        memcpy(to->data, from->data, sw_array_count(from) * c.item_bytes);
+        memcpy(to->data, from->data, count * c.item_bytes);
     else
         copy_part(&c, 0, from->data, to->data);
+    if (detached)
+        PyEval_RestoreThread(detached);
 }

@@ -5,12 +5,6 @@
 
 #include "base/mem.h"
 
-static const char *const key_texts[SW_KEY_COUNT] = {
-#define SW_FASTMATH_KEY(name) #name,
-    SW_FASTMATH_KEYS(SW_FASTMATH_KEY)
-#undef SW_FASTMATH_KEY
-};
-
 /* What an Array is unpickled with: on the memory itself where that may be shared (a bytes object may not). */
 static PyObject *restore_view(PyTypeObject *type, PyObject *buffer, enum sw_bind_kind kind) {
     PyObject *memory = PyMemoryView_FromObject(buffer);
@@ -65,9 +59,9 @@ static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec) {
 }
 
 static bool add_words(struct sw_fastmath *state) {
-    for (size_t i = 0; i < SW_KEY_COUNT; i++) {
-        state->keys[i] = PyUnicode_InternFromString(key_texts[i]);
-        if (!state->keys[i])
+    for (enum sw_fastmath_key key = 0; key < SW_KEY_COUNT; key++) {
+        state->keys[key] = PyUnicode_InternFromString(sw_fastmath_key_text(key));
+        if (!state->keys[key])
             return false;
     }
     state->numpy_word = PyUnicode_InternFromString("numpy");

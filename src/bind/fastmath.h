@@ -81,6 +81,7 @@ struct sw_fastmath_signature {
 /* Borrowed values in the order of the signature; NULL for what was left out or is None and not required. */
 bool sw_fastmath_arguments(const struct sw_fastmath *state, const struct sw_fastmath_signature *signature,
                            const struct sw_fastmath_call *call, PyObject **values);
+const char *sw_fastmath_key_text(enum sw_fastmath_key key);
 /* Whether `name` is that keyword. */
 bool sw_fastmath_is_key(const struct sw_fastmath *state, PyObject *name, enum sw_fastmath_key key);
 
@@ -97,14 +98,13 @@ struct sw_fastmath_work {
     struct sw_parallel *parallel; /* NULL: on the calling thread */
     bool is_long;
 };
-/* threads: NULL decides by the estimate of the time on one thread, else exactly so many. */
+/* threads: NULL decides by the estimate of the time on one thread, else at most so many. */
 bool sw_fastmath_plan(PyObject *threads, double estimate_ns, struct sw_fastmath_work *work);
 PyThreadState *sw_fastmath_detach(const struct sw_fastmath_work *work);
 void sw_fastmath_attach(PyThreadState *detached);
 
 /* The exception that fits the status of `err`, with its text. Returns NULL. */
 PyObject *sw_fastmath_raise(const struct sw_error *err);
-PyObject *sw_fastmath_raise_shapes(const char *what, const struct sw_array *a, const struct sw_array *b);
 
 /* fastmath_operand.c */
 
@@ -129,7 +129,7 @@ void sw_operand_release(struct sw_operand *operand);
 void sw_operand_release_all(struct sw_operand *operands, size_t count);
 /* Makes both float64 where they differ. */
 bool sw_operand_unify(struct sw_fastmath *state, struct sw_operand *a, struct sw_operand *b);
-/* Takes two, of one dtype. */
+/* Takes two. */
 bool sw_operand_take_pair(struct sw_fastmath *state, PyObject *const *objects, struct sw_operand *pair);
 
 /* fastmath_result.c */

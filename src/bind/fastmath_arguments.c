@@ -7,15 +7,6 @@
 #define LONG_NS 2000      /* leaving the interpreter and coming back costs about 50 ns */
 #define PARALLEL_NS 40000 /* waking a sleeping thread costs some microseconds */
 
-static const char *key_text(enum sw_fastmath_key key) {
-    static const char *const texts[] = {
-#define SW_FASTMATH_KEY(name) #name,
-        SW_FASTMATH_KEYS(SW_FASTMATH_KEY)
-#undef SW_FASTMATH_KEY
-    };
-    return texts[key];
-}
-
 static bool refuse_count(const struct sw_fastmath_signature *signature, Py_ssize_t given) {
     PyErr_Format(PyExc_TypeError, "%s() takes at most %d positional argument%s but %zd were given", signature->name,
                  signature->positional, signature->positional == 1 ? "" : "s", given);
@@ -45,7 +36,7 @@ static bool take_keywords(const struct sw_fastmath *state, const struct sw_fastm
             return false;
         if (values[i]) {
             PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%s'", signature->name,
-                         key_text(signature->keys[i]));
+                         sw_fastmath_key_text(signature->keys[i]));
             return false;
         }
         values[i] = call->args[call->positional + k];
@@ -53,8 +44,19 @@ static bool take_keywords(const struct sw_fastmath *state, const struct sw_fastm
     return true;
 }
 
+const char *sw_fastmath_key_text(enum sw_fastmath_key key) {
+    static const char *const texts[SW_KEY_COUNT] = {
+#define SW_FASTMATH_KEY(name) #name,
+        SW_FASTMATH_KEYS(SW_FASTMATH_KEY)
+#undef SW_FASTMATH_KEY
+    };
+    return texts[key];
+}
+
+/* Interned texts are equal where they are one object; those of keywords in Python code are. */
 bool sw_fastmath_is_key(const struct sw_fastmath *state, PyObject *name, enum sw_fastmath_key key) {
-    return name == state->keys[key] || PyUnicode_CompareWithASCIIString(name, key_text(key)) == 0;
+    return name == state->keys[key] ||
+           (!PyUnicode_CHECK_INTERNED(name) && PyUnicode_CompareWithASCIIString(name, sw_fastmath_key_text(key)) == 0);
 }
 
 bool sw_fastmath_arguments(const struct sw_fastmath *state, const struct sw_fastmath_signature *signature,
@@ -68,7 +70,7 @@ bool sw_fastmath_arguments(const struct sw_fastmath *state, const struct sw_fast
     for (int i = 0; i < signature->required; i++) {
         if (!values[i]) {
             PyErr_Format(PyExc_TypeError, "%s() missing required argument '%s' (pos %d)", signature->name,
-                         key_text(signature->keys[i]), i + 1);
+                         sw_fastmath_key_text(signature->keys[i]), i + 1);
             return false;
         }
     }
@@ -148,9 +150,4 @@ void sw_fastmath_attach(PyThreadState *detached) {
 PyObject *sw_fastmath_raise(const struct sw_error *err) {
     PyErr_SetString(err->status == SW_NOMEM ? PyExc_MemoryError : PyExc_ValueError, err->text);
     return NULL;
-}
-
-PyObject *sw_fastmath_raise_shapes(const char *what, const struct sw_array *a, const struct sw_array *b) {
-    return PyErr_Format(PyExc_ValueError, "%s: shapes %s and %s differ", what, sw_bind_shape_text(a).text,
-                        sw_bind_shape_text(b).text);
 }

@@ -1,15 +1,13 @@
 /* fastmath_elementwise.c - Of sidewinder.fastmath: exp and log of every element. */
 #include "bind/fastmath.h"
 
-#include <math.h>
-
 #include "kernels/elementwise.h"
 
 #define FUNCTION_NS 0.8 /* an element on one thread, from which it is decided where the work runs */
 
 struct function {
     const char *name;
-    double (*of_number)(double x); /* the C library's: within 1 ulp as well */
+    double (*of_number)(double x);
     void (*of_array)(const struct sw_array *x, struct sw_array *out, struct sw_parallel *parallel);
 };
 
@@ -34,25 +32,27 @@ static PyObject *of_array(struct sw_fastmath *state, const struct sw_operand *x,
 static PyObject *map(PyObject *module, const struct sw_fastmath_call *call, const struct function *function) {
     const struct sw_fastmath_signature signature = {function->name, 3, 1, 2, {SW_KEY_x, SW_KEY_out, SW_KEY_threads}};
     struct sw_fastmath *state = sw_fastmath_state(module);
+    if (call->positional == 1 && !call->names && PyFloat_CheckExact(call->args[0]))
+        return PyFloat_FromDouble(function->of_number(PyFloat_AS_DOUBLE(call->args[0])));
     PyObject *values[3], *result;
+    struct sw_fastmath_work work;
     struct sw_operand x;
     if (!sw_fastmath_arguments(state, &signature, call, values) || !sw_operand_take(state, values[0], &x))
         return NULL;
-    if (x.is_number && !values[1] && !values[2])
-        result = PyFloat_FromDouble(function->of_number(x.number.f64));
-    else
-        result = of_array(state, &x, values + 1, function);
+    if (x.is_number && !values[1]) /* it holds nothing that was to be released */
+        return sw_fastmath_plan(values[2], 0, &work) ? PyFloat_FromDouble(function->of_number(x.number.f64)) : NULL;
+    result = of_array(state, &x, values + 1, function);
     sw_operand_release(&x);
     return result;
 }
 
 static PyObject *exp_of(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
-    static const struct function function = {"exp", exp, sw_elementwise_exp};
+    static const struct function function = {"exp", sw_elementwise_exp_number, sw_elementwise_exp};
     return map(module, &(struct sw_fastmath_call){args, count, names}, &function);
 }
 
 static PyObject *log_of(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
-    static const struct function function = {"log", log, sw_elementwise_log};
+    static const struct function function = {"log", sw_elementwise_log_number, sw_elementwise_log};
     return map(module, &(struct sw_fastmath_call){args, count, names}, &function);
 }
 

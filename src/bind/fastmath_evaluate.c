@@ -3,9 +3,6 @@
 
 #include "bind/bind.h"
 
-/* Time on one thread, from which it is decided where the work runs: a letter of the text stands for so much. */
-#define LETTER_NS 0.1
-
 /* Everything between the operands and the kernel. */
 struct application {
     struct sw_fastmath *state;
@@ -84,8 +81,8 @@ static bool connect(struct application *a, const struct sw_result *result) {
 
 static bool compute(struct application *a, struct sw_result *result, PyObject *threads) {
     struct sw_fastmath_work work;
-    double letters = (double)PyUnicode_GET_LENGTH(a->expression->text);
-    if (!sw_fastmath_plan(threads, LETTER_NS * letters * (double)sw_array_count(result->array), &work))
+    double element_ns = sw_expression_ns(a->expression->expression);
+    if (!sw_fastmath_plan(threads, element_ns * (double)sw_array_count(result->array), &work))
         return false;
     PyThreadState *detached = sw_fastmath_detach(&work);
     enum sw_status status = sw_expression_run(a->expression->expression, a->inputs, result->array, work.parallel);
@@ -152,16 +149,23 @@ static PyObject *find_variable(PyObject **locals, PyObject *name) {
     return value || PyErr_Occurred() || !globals ? value : find_item(globals, name);
 }
 
+/* Whether a keyword of that name is an argument of the call itself, and no operand. */
+static bool is_argument(const struct sw_fastmath *state, const struct sw_evaluation *what, PyObject *name) {
+    static const enum sw_fastmath_key keys[] = {SW_KEY_names, SW_KEY_out, SW_KEY_threads, SW_KEY_expression};
+    size_t count = sizeof keys / sizeof keys[0] - (what->text ? 0 : 1);
+    for (size_t i = 0; i < count; i++) {
+        if (sw_fastmath_is_key(state, name, keys[i]))
+            return true;
+    }
+    return false;
+}
+
 static bool are_keywords_used(const struct sw_expression_object *expression, const struct sw_fastmath *state,
-                              const struct sw_fastmath_call *call) {
-    static const enum sw_fastmath_key others[] = {SW_KEY_expression, SW_KEY_names, SW_KEY_out, SW_KEY_threads};
-    Py_ssize_t count = call->names ? PyTuple_GET_SIZE(call->names) : 0;
+                              const struct sw_evaluation *what) {
+    Py_ssize_t count = what->call->names ? PyTuple_GET_SIZE(what->call->names) : 0;
     for (Py_ssize_t k = 0; k < count; k++) {
-        PyObject *name = PyTuple_GET_ITEM(call->names, k);
-        bool is_known = false;
-        for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-            is_known = is_known || sw_fastmath_is_key(state, name, others[i]);
-        int is_used = is_known ? 1 : PySequence_Contains(expression->names, name);
+        PyObject *name = PyTuple_GET_ITEM(what->call->names, k);
+        int is_used = is_argument(state, what, name) ? 1 : PySequence_Contains(expression->names, name);
         if (is_used == 0)
             PyErr_Format(PyExc_TypeError, "the expression %R has no name %R", expression->text, name);
         if (is_used != 1)
@@ -171,19 +175,21 @@ static bool are_keywords_used(const struct sw_expression_object *expression, con
 }
 
 /* New references in the order of the names. */
-static size_t find_objects(const struct sw_expression_object *expression, const struct sw_evaluation *what,
-                           PyObject **objects) {
+static size_t find_objects(const struct sw_expression_object *expression, const struct sw_fastmath *state,
+                           const struct sw_evaluation *what, PyObject **objects) {
     PyObject *locals = NULL;
     size_t found = 0, count = (size_t)PyTuple_GET_SIZE(expression->names);
     for (; found < count; found++) {
         PyObject *name = PyTuple_GET_ITEM(expression->names, (Py_ssize_t)found);
-        PyObject *value = find_keyword(what->call, name);
+        PyObject *value = NULL;
+        if (what->call->names && !is_argument(state, what, name))
+            value = find_keyword(what->call, name);
         if (!value)
             value = what->mapping ? find_item(what->mapping, name) : find_variable(&locals, name);
         if (!value) {
             if (!PyErr_Occurred())
-                PyErr_Format(PyExc_NameError, "name %R of the expression %R is not defined; give it as a keyword", name,
-                             expression->text);
+                PyErr_Format(PyExc_NameError, "name %R of the expression %R is not defined; give it %s", name,
+                             expression->text, is_argument(state, what, name) ? "in the mapping" : "as a keyword");
             break;
         }
         objects[found] = value;
@@ -212,9 +218,9 @@ PyObject *sw_expression_evaluate(struct sw_fastmath *state, struct sw_expression
                                  const struct sw_evaluation *what) {
     PyObject *objects[SW_EXPRESSION_NAMES], *result = NULL;
     objects[0] = NULL; /* there may be no name */
-    if (!are_keywords_used(expression, state, what->call))
+    if (!are_keywords_used(expression, state, what))
         return NULL;
-    size_t found = find_objects(expression, what, objects);
+    size_t found = find_objects(expression, state, what, objects);
     if (found == (size_t)PyTuple_GET_SIZE(expression->names))
         result = sw_expression_apply(state, expression, objects, what);
     for (size_t i = 0; i < found; i++)

@@ -20,7 +20,17 @@ static void expression_dealloc(PyObject *object) {
     Py_DECREF(type);
 }
 
-/* The operands wanted, out and threads of a call; `first` is the place of names among the positional arguments. */
+static PyObject **place_of(const struct sw_fastmath *state, PyObject *name, bool has_text, struct sw_evaluation *what) {
+    if (sw_fastmath_is_key(state, name, SW_KEY_names))
+        return &what->mapping;
+    if (sw_fastmath_is_key(state, name, SW_KEY_out))
+        return &what->out;
+    if (sw_fastmath_is_key(state, name, SW_KEY_threads))
+        return &what->threads;
+    return has_text && sw_fastmath_is_key(state, name, SW_KEY_expression) ? &what->text : NULL;
+}
+
+/* The arguments that are no operands; `first` is the place of names among the positional ones, after the text or not. */
 static bool read_call(const struct sw_fastmath *state, const struct sw_fastmath_call *call, Py_ssize_t first,
                       struct sw_evaluation *what) {
     *what = (struct sw_evaluation){.call = call};
@@ -29,15 +39,13 @@ static bool read_call(const struct sw_fastmath *state, const struct sw_fastmath_
                      call->positional);
         return false;
     }
+    what->text = first > 0 && call->positional > 0 ? call->args[0] : NULL;
     what->mapping = call->positional > first ? call->args[first] : NULL;
     what->out = call->positional > first + 1 ? call->args[first + 1] : NULL;
     Py_ssize_t count = call->names ? PyTuple_GET_SIZE(call->names) : 0;
     for (Py_ssize_t k = 0; k < count; k++) {
         PyObject *name = PyTuple_GET_ITEM(call->names, k), *value = call->args[call->positional + k];
-        PyObject **place = sw_fastmath_is_key(state, name, SW_KEY_names)     ? &what->mapping
-                           : sw_fastmath_is_key(state, name, SW_KEY_out)     ? &what->out
-                           : sw_fastmath_is_key(state, name, SW_KEY_threads) ? &what->threads
-                                                                             : NULL;
+        PyObject **place = place_of(state, name, first > 0, what);
         if (place && *place) {
             PyErr_Format(PyExc_TypeError, "multiple values for argument %R", name);
             return false;
@@ -156,26 +164,17 @@ static PyObject *compiled(struct sw_fastmath *state, PyObject *text) {
     return expression;
 }
 
-static PyObject *find_text(const struct sw_fastmath *state, const struct sw_fastmath_call *call) {
-    if (call->positional > 0)
-        return call->args[0];
-    Py_ssize_t count = call->names ? PyTuple_GET_SIZE(call->names) : 0;
-    for (Py_ssize_t k = 0; k < count; k++) {
-        if (sw_fastmath_is_key(state, PyTuple_GET_ITEM(call->names, k), SW_KEY_expression))
-            return call->args[k];
-    }
-    PyErr_SetString(PyExc_TypeError, "evaluate() missing required argument 'expression' (pos 1)");
-    return NULL;
-}
-
 static PyObject *evaluate(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names) {
     struct sw_fastmath *state = sw_fastmath_state(module);
     struct sw_fastmath_call call = {args, count, names};
     struct sw_evaluation what;
-    PyObject *text = find_text(state, &call);
-    if (!text || !read_call(state, &call, 1, &what))
+    if (!read_call(state, &call, 1, &what))
         return NULL;
-    PyObject *expression = compiled(state, text);
+    if (!what.text) {
+        PyErr_SetString(PyExc_TypeError, "evaluate() missing required argument 'expression' (pos 1)");
+        return NULL;
+    }
+    PyObject *expression = compiled(state, what.text);
     PyObject *result = expression ? sw_expression_evaluate(state, cast(expression), &what) : NULL;
     Py_XDECREF(expression);
     return result;

@@ -14,11 +14,12 @@ struct sw_expression_object {
     uint64_t last_use; /* of the cache */
 };
 
-/* What evaluate() and an Expression are given beside the text. */
+/* What evaluate() and an Expression are given. */
 struct sw_evaluation {
+    PyObject *text;                      /* of evaluate() only: its argument `expression` */
     PyObject *mapping;                   /* NULL, or what has the operands */
     PyObject *out, *threads;             /* NULL: by default */
-    const struct sw_fastmath_call *call; /* its keywords, but for those three and `expression`, are operands */
+    const struct sw_fastmath_call *call; /* its keywords that are not one of those are operands */
 };
 
 /* Finds the operands by their names: in the keywords, then in the mapping, or without one in the caller's variables. */

@@ -5,9 +5,14 @@
 
 #include "kernels/fractal.h"
 
-#define POINT_NS 3.0          /* on one thread, from which it is decided where the work runs; deep points take longer */
+/* Time on one thread, from which it is decided where the work runs. How many iterations a point takes nobody knows before:
+ * all of them is assumed. A tile is large, so this gives no thread too little to do. */
+#define POINT_NS 3.0
+#define ITERATION_NS 0.4     /* of a point among many */
+#define ITERATION_ONE_NS 5.0 /* of a few points: each waits for the one before */
+
 #define MOST_POINTS (1 << 24) /* in a row or a column */
-#define TILE_POINTS 8192      /* what a thread takes at once, at least a row */
+#define TILE_POINTS 8192      /* what a thread takes at once, at least a row; smaller ones leave vector lanes idle */
 
 /* Rows of a picture, given to threads. */
 struct picture {
@@ -25,13 +30,18 @@ static void run_rows(void *context, size_t first, size_t last, unsigned lane) {
     sw_fractal_run(&picture->fractal, &rows, &output);
 }
 
+static double most_ns(const struct picture *picture) {
+    double points = (double)picture->grid.width * picture->grid.height;
+    double iteration_ns = points > 0 ? fmax(ITERATION_NS * points, ITERATION_ONE_NS) : 0;
+    return POINT_NS * points + iteration_ns * picture->fractal.iterations;
+}
+
 static PyObject *render(struct sw_fastmath *state, struct picture *picture, PyObject *const *options) {
     struct sw_fastmath_work work;
     struct sw_result result;
     size_t width = picture->grid.width, sizes[2] = {picture->grid.height, width};
     const struct sw_result_shape shape = {SW_KIND_U32, 2, sizes, false};
-    if (!sw_fastmath_plan(options[1], POINT_NS * (double)width * (double)sizes[0], &work) ||
-        !sw_result_open(state, options[0], &shape, &result))
+    if (!sw_fastmath_plan(options[1], most_ns(picture), &work) || !sw_result_open(state, options[0], &shape, &result))
         return NULL;
     picture->counts = (uint32_t *)(void *)result.array->data;
     picture->grid.row_stride = width;
@@ -154,8 +164,8 @@ static PyObject *julia(PyObject *module, PyObject *const *args, Py_ssize_t count
 
 #define POINTS_DOC \
     "Escape times on a grid of points: for each the number of the first z with |z| > 2, or `iterations` if none of them\n" \
-    "was; uint32, (height, width). Column i is at x[0] + i * (x[1] - x[0]) / width, row j at\n" \
-    "y[0] + j * (y[1] - y[0]) / height.\n\n"
+    "was; uint32, (height, width). Column i is at x[0] + i * ((x[1] - x[0]) / width), row j at\n" \
+    "y[0] + j * ((y[1] - y[0]) / height).\n\n"
 #define OPTIONS_DOC \
     "exact: without fused multiply-add, so that each count is that of the plain loop in double precision; else a few\n" \
     "points on the edge may differ. out: uint32, in C order."

@@ -11,6 +11,7 @@
 
 /* Time on one thread, from which it is decided where the work runs. */
 #define PRODUCT_NS 0.02 /* a multiplication and its addition */
+#define VECTOR_NS 0.3   /* the same where both are vectors: reading them */
 #define CELL_NS 0.5     /* a cell and step of diffusion */
 
 #define CALL(args, count, names) (&(struct sw_fastmath_call){args, count, names})
@@ -56,6 +57,17 @@ static bool multiply(const struct sw_array *a, const struct sw_array *b, struct 
     return sw_bind_check(status);
 }
 
+/* Of two vectors. */
+static PyObject *inner_product(const struct sw_array *a, const struct sw_array *b, PyObject *threads) {
+    struct sw_fastmath_work work;
+    if (!sw_fastmath_plan(threads, VECTOR_NS * (double)a->shape[0], &work))
+        return NULL;
+    PyThreadState *detached = sw_fastmath_detach(&work);
+    double number = sw_reduce_dot(a, b, work.parallel);
+    sw_fastmath_attach(detached);
+    return PyFloat_FromDouble(number);
+}
+
 /* options: out, threads. */
 static PyObject *product(struct sw_fastmath *state, const struct sw_operand *pair, PyObject *const *options) {
     const struct sw_array *a = pair[0].array, *b = pair[1].array;
@@ -69,7 +81,7 @@ static PyObject *product(struct sw_fastmath *state, const struct sw_operand *pai
     if (b->dims == 2)
         sizes[dims++] = right.shape[1];
     if (dims == 0 && !options[0])
-        return PyFloat_FromDouble(sw_reduce_dot(a, b, NULL));
+        return inner_product(a, b, options[1]);
     struct sw_result result;
     const struct sw_result_shape shape = {(enum sw_bind_kind)a->dtype, dims, sizes,
                                           pair[0].is_numpy || pair[1].is_numpy};
@@ -95,7 +107,7 @@ static PyObject *matmul(PyObject *module, PyObject *const *args, Py_ssize_t coun
     if (!sw_fastmath_arguments(state, &signature, CALL(args, count, names), values) ||
         !sw_operand_take_pair(state, values, pair))
         return NULL;
-    PyObject *result = product(state, pair, values + 2);
+    PyObject *result = sw_operand_unify(state, &pair[0], &pair[1]) ? product(state, pair, values + 2) : NULL;
     sw_operand_release_all(pair, 2);
     return result;
 }

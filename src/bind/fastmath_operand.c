@@ -77,11 +77,11 @@ static PyObject *find_ndarray(struct sw_fastmath *state) {
     return __atomic_load_n(&state->ndarray, __ATOMIC_ACQUIRE);
 }
 
-static bool is_native_float(const Py_buffer *view, enum sw_dtype *dtype) {
-    if (!view->format || !view->format[0] || view->format[1])
+static bool is_float(const char *format, enum sw_dtype *dtype) {
+    if (!format || !format[0] || format[1])
         return false;
-    *dtype = view->format[0] == 'f' ? SW_F32 : SW_F64;
-    return view->format[0] == 'd' || view->format[0] == 'f';
+    *dtype = format[0] == 'f' ? SW_F32 : SW_F64;
+    return format[0] == 'd' || format[0] == 'f';
 }
 
 /* The buffer's shape and strides. False where a dimension too many or an element out of line asks for a copy. */
@@ -100,6 +100,18 @@ static bool show_buffer(const Py_buffer *view, enum sw_dtype dtype, struct sw_ar
     return (bits & (sw_dtype_size(dtype) - 1)) == 0;
 }
 
+/* The same where the format has a prefix, or where there are no strides: what ctypes gives. Apart, for it is rare. */
+static __attribute__((noinline)) bool show_rare_buffer(const Py_buffer *view, struct sw_array *array) {
+    enum sw_dtype dtype;
+    if (!view->format || !is_float(sw_bind_format_skip(view->format), &dtype) || view->ndim > SW_ARRAY_DIMS)
+        return false;
+    if (view->strides)
+        return show_buffer(view, dtype, array);
+    sw_bind_buffer_show(view, array);
+    array->dtype = dtype;
+    return ((size_t)view->buf & (sw_dtype_size(dtype) - 1)) == 0;
+}
+
 static bool take_buffer(struct sw_fastmath *state, PyObject *object, struct sw_operand *operand) {
     if (PyObject_GetBuffer(object, &operand->view, PyBUF_RECORDS_RO) != 0) {
         operand->view.obj = NULL;
@@ -107,7 +119,9 @@ static bool take_buffer(struct sw_fastmath *state, PyObject *object, struct sw_o
     }
     operand->is_numpy = sw_operand_is_numpy(state, object);
     enum sw_dtype dtype;
-    if (is_native_float(&operand->view, &dtype) && show_buffer(&operand->view, dtype, &operand->own)) {
+    bool is_plain = is_float(operand->view.format, &dtype) && (operand->view.strides || operand->view.ndim == 0);
+    if (is_plain ? show_buffer(&operand->view, dtype, &operand->own)
+                 : show_rare_buffer(&operand->view, &operand->own)) {
         operand->array = &operand->own;
         return true;
     }
@@ -200,9 +214,8 @@ bool sw_operand_unify(struct sw_fastmath *state, struct sw_operand *a, struct sw
 bool sw_operand_take_pair(struct sw_fastmath *state, PyObject *const *objects, struct sw_operand *pair) {
     if (!sw_operand_take(state, objects[0], &pair[0]))
         return false;
-    bool is_ok = sw_operand_take(state, objects[1], &pair[1]);
-    if (is_ok && sw_operand_unify(state, &pair[0], &pair[1]))
+    if (sw_operand_take(state, objects[1], &pair[1]))
         return true;
-    sw_operand_release_all(pair, is_ok ? 2 : 1);
+    sw_operand_release(&pair[0]);
     return false;
 }

@@ -29,17 +29,12 @@ static bool refuse_out(const struct sw_array *out, const char *kind, const struc
     return false;
 }
 
-static bool is_as_asked(const struct sw_array *array, const struct sw_result_shape *shape) {
-    return array->dims == shape->dims &&
-           (shape->dims == 0 || memcmp(array->shape, shape->shape, shape->dims * sizeof *shape->shape) == 0);
-}
-
 static bool is_kind_as_asked(enum sw_bind_kind kind, const struct sw_result_shape *shape) {
     return kind == shape->kind || (shape->is_any_float && kind <= SW_KIND_F32);
 }
 
 static bool open_array(struct sw_bind_array *array, const struct sw_result_shape *shape, struct sw_result *result) {
-    if (!is_kind_as_asked(array->kind, shape) || !is_as_asked(&array->array, shape))
+    if (!is_kind_as_asked(array->kind, shape) || !sw_bind_shape_is(&array->array, shape->dims, shape->shape))
         return refuse_out(&array->array, sw_bind_kind_name(array->kind), shape);
     if (array->is_readonly) {
         PyErr_SetString(PyExc_ValueError, "out is read-only");
@@ -63,7 +58,8 @@ static bool open_buffer(PyObject *object, const struct sw_result_shape *shape, s
     if (!sw_bind_source_open(&result->view, &source))
         return false;
     enum sw_bind_kind kind = sw_bind_source_kind(&source);
-    if (!sw_bind_source_is(&source, kind) || !is_kind_as_asked(kind, shape) || !is_as_asked(&source.array, shape))
+    if (!sw_bind_source_is(&source, kind) || !is_kind_as_asked(kind, shape) ||
+        !sw_bind_shape_is(&source.array, shape->dims, shape->shape))
         return refuse_out(&source.array, result->view.format ? result->view.format : "B", shape);
     if ((size_t)result->view.buf % sw_dtype_size(source.array.dtype) != 0) {
         PyErr_SetString(PyExc_ValueError, "out is not aligned to its elements");

@@ -10,6 +10,7 @@
 /* ns an element on one thread, from which it is decided where the work runs. */
 #define QUANTILE_NS 0.8
 #define HISTOGRAM_NS 1.5
+#define BIN_NS 4.0 /* a bin: its count and its edge, in new memory */
 #define EWMA_NS 1.5
 #define MOST_BINS (1 << 28)
 
@@ -110,16 +111,19 @@ struct bins {
     size_t count;
 };
 
-static bool check_range(const struct bins *bins) {
-    if (isfinite(bins->low) && isfinite(bins->high) && isfinite(bins->high - bins->low) && bins->low <= bins->high)
-        return true;
+static bool refuse_range(const struct bins *bins, const char *why) {
     PyObject *low = PyFloat_FromDouble(bins->low), *high = PyFloat_FromDouble(bins->high);
     if (low && high)
-        PyErr_Format(PyExc_ValueError,
-                     "the range [%R, %R] of histogram() is not finite and ascending; give range=", low, high);
+        PyErr_Format(PyExc_ValueError, "the range [%R, %R] of histogram() %s; give range=", low, high, why);
     Py_XDECREF(low);
     Py_XDECREF(high);
     return false;
+}
+
+static bool check_range(const struct bins *bins) {
+    if (isfinite(bins->low) && isfinite(bins->high) && isfinite(bins->high - bins->low) && bins->low <= bins->high)
+        return true;
+    return refuse_range(bins, "is not finite and ascending");
 }
 
 static bool read_range(PyObject *range, struct bins *bins) {
@@ -150,21 +154,22 @@ static bool find_range(const struct sw_array *x, PyObject *range, const struct s
     }
     if (!check_range(bins))
         return false;
-    if (bins->low == bins->high) {
-        bins->low -= 0.5;
-        bins->high += 0.5;
-    }
-    return true;
+    if (bins->low < bins->high)
+        return true;
+    const struct bins narrow = *bins;
+    bins->low -= 0.5;
+    bins->high += 0.5;
+    return bins->low < bins->high || refuse_range(&narrow, "cannot be widened by 0.5 at this size");
 }
 
 static bool count_bins(const struct sw_array *x, const struct bins *bins, const struct sw_fastmath_work *work,
                        struct sw_result *pair) {
     uint64_t *counts = (uint64_t *)(void *)pair[0].array->data;
     double *edges = (double *)(void *)pair[1].array->data;
+    PyThreadState *detached = sw_fastmath_detach(work);
     memset(counts, 0, bins->count * sizeof *counts);
     for (size_t i = 0; i <= bins->count; i++)
         edges[i] = sw_histogram_edge(bins->low, bins->high, bins->count, i);
-    PyThreadState *detached = sw_fastmath_detach(work);
     enum sw_status status = sw_reduce_histogram(x, bins->low, bins->high, bins->count, counts, work->parallel);
     sw_fastmath_attach(detached);
     return sw_bind_check(status);
@@ -202,8 +207,8 @@ static PyObject *histogram(PyObject *module, PyObject *const *args, Py_ssize_t c
         !sw_operand_take(state, values[0], &x))
         return NULL;
     bins.count = (size_t)bin_count;
-    if (sw_fastmath_plan(values[3], HISTOGRAM_NS * (double)sw_array_count(x.array), &work) &&
-        find_range(x.array, values[2], &work, &bins))
+    double estimate_ns = HISTOGRAM_NS * (double)sw_array_count(x.array) + BIN_NS * (double)bins.count;
+    if (sw_fastmath_plan(values[3], estimate_ns, &work) && find_range(x.array, values[2], &work, &bins))
         result = histogram_of(state, &x, &bins, &work);
     sw_operand_release(&x);
     return result;
@@ -265,7 +270,8 @@ PyMethodDef sw_fastmath_statistics_methods[] = {
         "(counts, edges) of all elements in equally wide bins: int64 counts, bins + 1 float64 edges. range: (low, high),\n"
         "by default the smallest and the largest element; the last bin includes its upper edge. Elements outside the\n"
         "range, and NaN, are left out.\n\n"
-        "Raises ValueError for a range that is not finite, so also for data with NaN or infinity without range=."),
+        "Raises ValueError for a range that is not finite, so also for data with NaN or infinity without range=, and\n"
+        "for a single value too large to be widened by 0.5."),
     METHOD(
         ewma,
         "ewma($module, /, x, alpha, out=None)\n--\n\n"

@@ -17,12 +17,38 @@ static void apply(enum sw_operator op, const struct sw_array *x, struct sw_array
     (void)status;
 }
 
+static const struct sw_number_functions *number_functions(void) {
+    enum sw_cpu_level level = sw_cpu_level();
+#if defined(__x86_64__)
+    if (level >= SW_CPU_AVX512) {
+        return &sw_numbers_avx512;
+    }
+    if (level >= SW_CPU_AVX2) {
+        return &sw_numbers_avx2;
+    }
+#elif defined(__aarch64__)
+    if (level >= SW_CPU_NEON) {
+        return &sw_numbers_neon;
+    }
+#endif
+    (void)level;
+    return &sw_numbers_scalar;
+}
+
 void sw_elementwise_exp(const struct sw_array *x, struct sw_array *out, struct sw_parallel *parallel) {
     apply(SW_OPERATOR_exp, x, out, parallel);
 }
 
 void sw_elementwise_log(const struct sw_array *x, struct sw_array *out, struct sw_parallel *parallel) {
     apply(SW_OPERATOR_log, x, out, parallel);
+}
+
+double sw_elementwise_exp_number(double x) {
+    return number_functions()->exp(x);
+}
+
+double sw_elementwise_log_number(double x) {
+    return number_functions()->log(x);
 }
 
 const sw_kernel_table *sw_kernels_at(enum sw_cpu_level level, enum sw_dtype dtype) {

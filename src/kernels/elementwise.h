@@ -17,6 +17,9 @@
  * on every processor. x and out of one dtype and shape. */
 void sw_elementwise_exp(const struct sw_array *x, struct sw_array *out, struct sw_parallel *parallel);
 void sw_elementwise_log(const struct sw_array *x, struct sw_array *out, struct sw_parallel *parallel);
+/* Of one number: the bits that an array of float64 gets. */
+double sw_elementwise_exp_number(double x);
+double sw_elementwise_log_number(double x);
 
 /* An expression such as "where(a > 0, a*b + c, exp(-a))", compiled once, run on any arrays.
  *
@@ -43,11 +46,12 @@ SW_MUST_USE enum sw_status sw_expression_compile(struct sw_str text, struct sw_e
 void sw_expression_free(struct sw_expression *expression);
 size_t sw_expression_name_count(const struct sw_expression *expression);
 struct sw_str sw_expression_name(const struct sw_expression *expression, size_t index); /* in order of first use */
+double sw_expression_ns(const struct sw_expression *expression); /* an element on one thread, roughly */
 
-/* operands[i] is for name i: all of out's shape (broadcast by strides of 0), or without dimensions. An operand of which no
- * dimension has a stride is a number. out is float64 or float32; the arithmetic is float32 when out and every operand that is
- * no number are float32, else float64. A truth is stored as 1 or 0. Results above 32 MiB that are not an operand too go past
- * the caches. SW_INVALID where the shapes differ or out is not contiguous; nothing is written then. */
+/* operands[i] is for name i: all of out's shape (broadcast by strides of 0), or without dimensions. out is float64 or
+ * float32; the arithmetic is float32 when out and all operands are float32, else float64, whatever the shapes: a number
+ * that is not to count comes as float32. A truth is stored as 1 or 0. Results above 32 MiB that are not an operand too
+ * go past the caches. SW_INVALID where the shapes differ or out is not contiguous; nothing is written then. */
 SW_MUST_USE enum sw_status sw_expression_run(const struct sw_expression *expression, const struct sw_array *operands,
                                              struct sw_array *out, struct sw_parallel *parallel);
 

@@ -1,5 +1,6 @@
 /* ewma.c - The exponentially weighted moving average, eight elements at a time. */
 #include "kernels/reduce.h"
+#include "kernels/reduce_impl.h"
 
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
@@ -34,16 +35,6 @@ static void block_walk(struct walk *walk, const double *x, size_t count, double 
         out[at] = walk->last = walk->alpha * x[at] + walk->decay[0] * walk->last;
 }
 
-static const double *wide_block(const struct sw_array *array, size_t first, size_t count, double *to) {
-    if (array->dtype == SW_F64)
-        return sw_array_block(array, first, count, to);
-    float narrow[SW_ARRAY_BLOCK];
-    const float *from = sw_array_block(array, first, count, narrow);
-    for (size_t i = 0; i < count; i++)
-        to[i] = (double)from[i];
-    return to;
-}
-
 static void narrow_store(const double *from, size_t count, float *to) {
     for (size_t i = 0; i < count; i++)
         to[i] = (float)from[i];
@@ -57,7 +48,7 @@ void sw_reduce_ewma(const struct sw_array *x, double alpha, struct sw_array *out
         walk.decay[i] = walk.decay[i - 1] * (1 - alpha);
     for (size_t at = 0; at < count; at += some) {
         some = count - at < SW_ARRAY_BLOCK ? count - at : SW_ARRAY_BLOCK;
-        const double *block = wide_block(x, at, some, scratch);
+        const double *block = sw_reduce_wide_block(x, at, some, scratch);
         double *to = out->dtype == SW_F64 ? (double *)(void *)out->data + at : wide;
         size_t begin = at == 0 ? 1 : 0;
         if (begin > 0)

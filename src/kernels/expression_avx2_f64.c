@@ -14,6 +14,7 @@
 #define LANES_COUNT 4
 #define LANES_F32 0
 #define LANES_TABLE sw_kernels_avx2_f64
+#define LANES_NUMBERS sw_numbers_avx2
 #define OPERATION LANES_TARGET static inline __attribute__((always_inline))
 
 typedef double real;

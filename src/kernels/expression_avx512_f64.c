@@ -14,6 +14,7 @@
 #define LANES_COUNT 8
 #define LANES_F32 0
 #define LANES_TABLE sw_kernels_avx512_f64
+#define LANES_NUMBERS sw_numbers_avx512
 #define LANES_SCALE lanes_scale
 #define LANES_FROM_WORDS lanes_from_words
 #define OPERATION LANES_TARGET static inline __attribute__((always_inline))

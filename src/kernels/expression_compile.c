@@ -294,3 +294,7 @@ size_t sw_expression_name_count(const struct sw_expression *expression) {
 struct sw_str sw_expression_name(const struct sw_expression *expression, size_t index) {
     return expression->names[index];
 }
+
+double sw_expression_ns(const struct sw_expression *expression) {
+    return (expression->cost + 10 * (double)expression->name_count) / 100;
+}

@@ -101,6 +101,18 @@ extern const sw_kernel_table sw_kernels_avx512_f64, sw_kernels_avx512_f32;
 extern const sw_kernel_table sw_kernels_neon_f64, sw_kernels_neon_f32;
 #endif
 
+/* Of one float64, with the bits of the kernels. */
+struct sw_number_functions {
+    double (*exp)(double x);
+    double (*log)(double x);
+};
+extern const struct sw_number_functions sw_numbers_scalar;
+#if defined(__x86_64__)
+extern const struct sw_number_functions sw_numbers_avx2, sw_numbers_avx512;
+#elif defined(__aarch64__)
+extern const struct sw_number_functions sw_numbers_neon;
+#endif
+
 #define SW_LIBRARY_DECLARATION(name, arity, cost) \
     void sw_library_##name##_f64(const struct sw_kernel_call *call); \
     void sw_library_##name##_f32(const struct sw_kernel_call *call);

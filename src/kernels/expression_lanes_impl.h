@@ -134,6 +134,24 @@ KERNEL_3(subtract_multiply, (x - y) * z)
 KERNEL_5(multiply_add_twice, (x * y + z) * u + v)
 KERNEL_5(add_two_products, (x * y + z) + u * v)
 
+#if !LANES_F32
+LANES_TARGET static real first_of(lanes values) {
+    real all[LANES_COUNT];
+    lanes_store(all, values);
+    return all[0];
+}
+
+LANES_TARGET static real number_exp(real x) {
+    return first_of(lanes_exp(lanes_set(x)));
+}
+
+LANES_TARGET static real number_log(real x) {
+    return first_of(lanes_log(lanes_set(x), BASE_E));
+}
+
+const struct sw_number_functions LANES_NUMBERS = {number_exp, number_log};
+#endif
+
 /* In the order of enum sw_operator. */
 const sw_kernel_table LANES_TABLE = {
 #define VECTOR_ROW(name, arity, cost) run_##name,

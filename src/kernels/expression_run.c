@@ -307,7 +307,7 @@ enum sw_status sw_expression_run_at(const struct sw_expression *expression, cons
         return SW_INVALID;
     }
     for (size_t i = 0; i < expression->name_count; i++) {
-        if (!is_number(&operands[i]) && operands[i].dtype == SW_F64) {
+        if (operands[i].dtype == SW_F64) {
             run.dtype = SW_F64;
         }
         if (operands[i].dims > 0 && !has_shape(&operands[i], out)) {

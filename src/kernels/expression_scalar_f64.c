@@ -13,6 +13,7 @@
 #define LANES_COUNT 1
 #define LANES_F32 0
 #define LANES_TABLE sw_kernels_scalar_f64
+#define LANES_NUMBERS sw_numbers_scalar
 
 typedef double real;
 typedef uint64_t word;

@@ -27,6 +27,7 @@
 #define BANDS 8        /* ranks that share a pass */
 #define CHUNK_BLOCKS 16
 #define PARALLEL_LEAST 0x10000
+#define FILLS 3        /* passes: as thought, as counted, all there are */
 #define KERNEL_SLACK 8 /* elements a kernel may write beyond those it keeps */
 
 /* Elements in memory or in an array of any strides. */
@@ -56,6 +57,10 @@ struct band_pass {
     struct band *bands;
     size_t band_count;
 };
+
+static bool nan_is_known(const struct source *source) {
+    return source->has_nan && *source->has_nan;
+}
 
 static size_t size_min(size_t a, size_t b) {
     return a < b ? a : b;
@@ -100,23 +105,36 @@ static void bands_run(const struct source *source, struct band *bands, size_t co
     sw_parallel_run(source->count >= PARALLEL_LEAST ? source->parallel : NULL, &loop);
 }
 
-/* Runs a pass; bands that turn out fuller than thought get the room they need and another one. */
+static bool nan_is_in(const double *values, size_t count) {
+    bool is_nan = false;
+    for (size_t i = 0; i < count; i++)
+        is_nan |= isnan(values[i]);
+    return is_nan;
+}
+
+static bool band_alloc(struct band *band, size_t room) {
+    sw_free(band->kept);
+    band->room = room;
+    band->kept = sw_alloc_array(room, sizeof(double));
+    return band->kept != NULL;
+}
+
+/* Runs a pass; bands that turn out fuller than thought get the room they need and another one. Elements that somebody
+ * writes to meanwhile may be more in that one: then a band gets room for all. A NaN is looked for. */
 static enum sw_status bands_fill(const struct source *source, struct band *bands, size_t count) {
     for (size_t b = 0; b < count; b++) {
-        bands[b].kept = sw_alloc_array(bands[b].room, sizeof(double));
-        if (!bands[b].kept)
+        if (!band_alloc(&bands[b], bands[b].room))
             return SW_NOMEM;
     }
     bands_run(source, bands, count);
     for (size_t b = 0; b < count; b++) {
-        if (bands[b].kept_count <= bands[b].room)
-            continue;
-        sw_free(bands[b].kept);
-        bands[b].room = bands[b].kept_count;
-        bands[b].kept = sw_alloc_array(bands[b].room, sizeof(double));
-        if (!bands[b].kept)
-            return SW_NOMEM;
-        bands_run(source, &bands[b], 1);
+        for (int fills = 2; bands[b].kept_count > bands[b].room; fills++) {
+            if (!band_alloc(&bands[b], fills < FILLS ? bands[b].kept_count : source->count))
+                return SW_NOMEM;
+            bands_run(source, &bands[b], 1);
+        }
+        if (source->has_nan && nan_is_in(bands[b].kept, bands[b].kept_count))
+            *source->has_nan = true;
     }
     return SW_OK;
 }
@@ -210,8 +228,6 @@ static size_t count_to(const struct source *source, double value) {
 
 /* Replaces a band that missed the rank. What is kept may be a good part of all: the next sample deals with it. */
 static enum sw_status band_move(const struct source *source, struct band *band, double low, double high) {
-    sw_free(band->kept);
-    band->kept = NULL;
     band->low = low, band->high = high;
     return bands_fill(source, band, 1);
 }
@@ -237,6 +253,8 @@ static enum sw_status band_settle(const struct source *source, struct band *band
         if (count_to(source, nextafter(band->low, -INFINITY)) > rank)
             status = band_move(source, band, -INFINITY, band->low);
     }
+    if (status == SW_OK && rank + 1 == band->low_count && band->high <= band->low)
+        status = band_move(source, band, band->low, INFINITY); /* nothing lies between equal bounds: what is next? */
     if (status == SW_OK && rank < band->low_count) {
         *pair = pair_at_low(band, rank);
         *is_found = true;
@@ -245,13 +263,6 @@ static enum sw_status band_settle(const struct source *source, struct band *band
         *is_found = true;
     }
     return status;
-}
-
-static bool nan_is_in(const double *values, size_t count) {
-    bool is_nan = false;
-    for (size_t i = 0; i < count; i++)
-        is_nan |= isnan(values[i]);
-    return is_nan;
 }
 
 static void few_select(const struct source *source, const size_t *ranks, struct pair *pairs, size_t count) {
@@ -297,13 +308,6 @@ static void bands_aim(struct band *bands, const struct aim *aim, size_t band_cou
     }
 }
 
-static bool bands_have_nan(const struct band *bands, size_t count) {
-    bool is_nan = false;
-    for (size_t b = 0; b < count && !is_nan; b++)
-        is_nan = nan_is_in(bands[b].kept, bands[b].kept_count);
-    return is_nan;
-}
-
 /* The pairs at up to BANDS ranks. If there is a NaN, that is all there is to know. */
 static enum sw_status pairs_select(const struct source *source, const size_t *ranks, struct pair *pairs, size_t count) {
     if (source->count <= FEW) {
@@ -321,10 +325,10 @@ static enum sw_status pairs_select(const struct source *source, const size_t *ra
     struct source of_sample = {.x = &sample_x, .count = sampled};
     sample_take(source, sample, sampled);
     status = SW_OK;
-    if (source->has_nan && nan_is_in(sample, sampled)) {
+    if (source->has_nan && nan_is_in(sample, sampled))
         *source->has_nan = true;
+    if (nan_is_known(source))
         goto done;
-    }
     aim_take(&aim, source, ranks, count, sampled);
     status = pairs_select(&of_sample, aim.below, aim.low, count);
     if (status == SW_OK)
@@ -333,14 +337,10 @@ static enum sw_status pairs_select(const struct source *source, const size_t *ra
         goto done;
     bands_aim(bands, &aim, count, source, sampled);
     status = bands_fill(source, bands, count);
-    if (status == SW_OK && source->has_nan && bands_have_nan(bands, count)) {
-        *source->has_nan = true;
-        goto done;
-    }
-    for (size_t i = 0; i < count && status == SW_OK; i++) {
+    for (size_t i = 0; i < count && status == SW_OK && !nan_is_known(source); i++) {
         bool is_found;
         status = band_settle(source, &bands[i], ranks[i], &pairs[i], &is_found);
-        if (status != SW_OK || is_found)
+        if (status != SW_OK || is_found || nan_is_known(source))
             continue;
         struct sw_array kept_x = sw_array_vector(bands[i].kept, SW_F64, bands[i].kept_count);
         struct source kept = {.x = &kept_x, .count = bands[i].kept_count, .parallel = source->parallel};

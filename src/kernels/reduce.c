@@ -137,7 +137,9 @@ struct scratch {
     double x[SW_ARRAY_BLOCK], y[SW_ARRAY_BLOCK];
 };
 
-static const void *wide_block(const struct sw_array *array, size_t first, size_t count, double *to) {
+const double *sw_reduce_wide_block(const struct sw_array *array, size_t first, size_t count, double *to) {
+    if (array->dtype == SW_F64)
+        return sw_array_block(array, first, count, to);
     float narrow[SW_ARRAY_BLOCK];
     const float *from = sw_array_block(array, first, count, narrow);
     for (size_t i = 0; i < count; i++)
@@ -147,8 +149,8 @@ static const void *wide_block(const struct sw_array *array, size_t first, size_t
 
 static const void *operand_block(const struct operands *operands, const struct sw_array *array, size_t first,
                                  size_t count, double *scratch) {
-    bool is_narrow = operands->is_mixed && array->dtype == SW_F32;
-    return is_narrow ? wide_block(array, first, count, scratch) : sw_array_block(array, first, count, scratch);
+    return operands->is_mixed ? sw_reduce_wide_block(array, first, count, scratch)
+                              : sw_array_block(array, first, count, scratch);
 }
 
 static __attribute__((noinline)) void block_gather_reduce(const struct pass *pass, size_t first, size_t count,
@@ -304,6 +306,18 @@ static double mean_estimate(const struct sw_array *x, size_t count) {
     return isfinite(mean) ? mean : 0;
 }
 
+/* The mean where sums overflow: elements are divided before they are added. */
+static double mean_of_large(const struct operands *operands, struct sw_parallel *parallel) {
+    double share = 1 / (double)operands->count;
+    struct sw_array shares = *operands->x;
+    struct operands both;
+    shares.data = (char *)&share, shares.dtype = SW_F64;
+    for (unsigned d = 0; d < shares.dims; d++)
+        shares.strides[d] = 0;
+    operands_init(&both, operands->x, &shares);
+    return single_sum(SW_REDUCE_DOT, &both, parallel);
+}
+
 /* Moments of data with an infinity or a NaN, or so large that the sum of deviations from 0 overflows. */
 static void summary_of_odd(const struct operands *operands, struct sw_summary *summary, struct sw_parallel *parallel) {
     struct sw_extremes extremes = extremes_of(operands, parallel);
@@ -317,8 +331,18 @@ static void summary_of_odd(const struct operands *operands, struct sw_summary *s
     struct pass pass = {.op = SW_REDUCE_MOMENTS, .operands = operands};
     pass.shift_x = extremes.min * 0.5 + extremes.max * 0.5;
     pass_run(&pass, &all, parallel);
-    summary->mean = pass.shift_x + all.sums[0] / count;
+    summary->mean = isfinite(all.sums[0]) ? pass.shift_x + all.sums[0] / count : mean_of_large(operands, parallel);
     summary->m2 = all.sums[1];
+}
+
+/* Whether the estimate of the mean was off so far that squared deviations from it lose more than a bit, or overflow. */
+static bool is_far(double sum, double squares, double count) {
+    return isinf(squares) || sum * (sum / count) > 0.5 * squares;
+}
+
+/* The squared deviations from the mean, from those from an estimate of it. */
+static double m2_of(double sum, double squares, double count) {
+    return isinf(squares) ? INFINITY : fmax(squares - sum * (sum / count), 0);
 }
 
 /* Moments, and with SW_REDUCE_SUMMARY the extremes. Deviations d are taken from an estimate of the mean, which costs no
@@ -338,12 +362,12 @@ static struct sw_summary summary_of(enum sw_reduce_op op, const struct operands 
             return summary;
         }
         offset = all.sums[0] / count;
-        if (all.sums[0] * offset <= 0.5 * all.sums[1] || shift + offset == shift || passes == PASSES_MOST)
+        if (!is_far(all.sums[0], all.sums[1], count) || shift + offset == shift || passes == PASSES_MOST)
             break;
         shift += offset;
     }
     summary.mean = shift + offset;
-    summary.m2 = fmax(all.sums[1] - all.sums[0] * offset, 0);
+    summary.m2 = m2_of(all.sums[0], all.sums[1], count);
     summary.min = all.min, summary.max = all.max;
     return summary;
 }
@@ -367,11 +391,6 @@ static struct sw_joint_moments joint_of_odd(const struct sw_array *x, const stru
     struct sw_moments of_x = sw_reduce_moments(x, parallel), of_y = sw_reduce_moments(y, parallel);
     return (struct sw_joint_moments){
         .count = of_x.count, .mean_x = of_x.mean, .mean_y = of_y.mean, .m2_x = of_x.m2, .m2_y = of_y.m2, .c_xy = NAN};
-}
-
-/* Whether the mean was off so far that squared deviations from the estimate lose more than a bit. */
-static bool is_far(double sum, double squares, double count) {
-    return sum * (sum / count) > 0.5 * squares;
 }
 
 struct sw_joint_moments sw_reduce_joint(const struct sw_array *x, const struct sw_array *y,
@@ -401,8 +420,9 @@ struct sw_joint_moments sw_reduce_joint(const struct sw_array *x, const struct s
     }
     joint.mean_x = pass.shift_x + offset_x;
     joint.mean_y = pass.shift_y + offset_y;
-    joint.m2_x = fmax(all.sums[2] - all.sums[0] * offset_x, 0);
-    joint.m2_y = fmax(all.sums[3] - all.sums[1] * offset_y, 0);
-    joint.c_xy = all.sums[4] - all.sums[0] * offset_y;
+    joint.m2_x = m2_of(all.sums[0], all.sums[2], count);
+    joint.m2_y = m2_of(all.sums[1], all.sums[3], count);
+    if (isfinite(joint.m2_x) && isfinite(joint.m2_y))
+        joint.c_xy = all.sums[4] - all.sums[0] * offset_y;
     return joint;
 }

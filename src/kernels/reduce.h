@@ -26,7 +26,9 @@ struct sw_moments {
     size_t count;
     double mean, m2; /* m2: sum of squared deviations from the mean; both NaN of nothing */
 };
-/* As precise as two passes: deviations are taken from an estimate of the mean, and where that was a bad one, again. */
+/* As precise as two passes: deviations are taken from an estimate of the mean, and where that was a bad one, again. So
+ * the mean may differ from sum / count in the last digits, and is 1e308 of 1e308 and 1e308, whose sum is infinite. m2
+ * is infinite where squares overflow. */
 struct sw_moments sw_reduce_moments(const struct sw_array *x, struct sw_parallel *parallel);
 
 struct sw_extremes {
@@ -43,7 +45,8 @@ struct sw_summary sw_reduce_summary(const struct sw_array *x, struct sw_parallel
 
 struct sw_joint_moments {
     size_t count;
-    double mean_x, mean_y, m2_x, m2_y, c_xy; /* c_xy: sum of products of deviations; all NaN of nothing */
+    double mean_x, mean_y, m2_x, m2_y; /* all NaN of nothing */
+    double c_xy;                       /* sum of products of deviations; NaN where m2_x or m2_y is infinite */
 };
 struct sw_joint_moments sw_reduce_joint(const struct sw_array *x, const struct sw_array *y,
                                         struct sw_parallel *parallel);

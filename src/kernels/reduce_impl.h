@@ -68,6 +68,9 @@ extern const struct sw_reduce_level sw_reduce_avx2, sw_reduce_avx512;
 extern const struct sw_reduce_level sw_reduce_neon;
 #endif
 
+/* As sw_array_block, in float64: of float32 a copy in `to`, which has room for `count` <= SW_ARRAY_BLOCK. */
+const double *sw_reduce_wide_block(const struct sw_array *array, size_t first, size_t count, double *to);
+
 const struct sw_reduce_level *sw_reduce_level(void); /* that of this processor */
 /* Tests only: use this level from now on; NULL: the processor's. */
 void sw_reduce_level_force(const struct sw_reduce_level *level);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import gc
 import pickle
 import random
@@ -61,6 +62,15 @@ class TestMaking:
         assert a.dtype == dtype
         assert a.tolist() == [1, 2, 3]
 
+    def test_from_ctypes(self) -> None:
+        row = ctypes.c_float * 3
+        a = Array((row * 2)(row(1, 2, 3), row(4, 5, 6)))
+        assert (a.dtype, a.tolist()) == ("float32", ROWS)
+        assert Array((ctypes.c_int64 * 2)(7, 8)).dtype == "int64"
+        assert Array(ctypes.c_double(5)).tolist() == 5.0
+        with pytest.raises(TypeError, match="'>d' holds no numbers"):
+            Array((ctypes.c_double.__ctype_be__ * 2)(1, 2))
+
     @pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "uint32"])
     def test_dtypes(self, dtype: str) -> None:
         a = Array([[1, 2], [3, 4]], dtype)
@@ -90,6 +100,8 @@ class TestMaking:
             (["1"], None, TypeError, "real number, not str"),
             ([1, [2]], None, TypeError, "list"),
             ([[1], 2], None, TypeError, "int"),
+            ([[1, 2], 3], None, TypeError, "expected a sequence of 2, as the first is, not int"),
+            ([[[1, 2, 3]], [None]], None, TypeError, "expected a sequence of 3, as the first is, not NoneType"),
             ([[1, 2], [3]], None, ValueError, "different lengths: 1 items where the first has 2"),
             ([[[[[[[[[1]]]]]]]]], None, ValueError, "more than 8 dimensions"),
             ([1.5], "int64", TypeError, "float"),

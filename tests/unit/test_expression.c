@@ -489,11 +489,11 @@ static void test_strides_broadcast_and_widths(void **unused) {
     sw_expression_free(expression);
 }
 
-static void test_float32_where_all_arrays_are(void **unused) {
+static void test_float32_where_all_operands_are(void **unused) {
     enum { COUNT = 3000 };
     static float a[COUNT], b[COUNT], result[COUNT];
     static double wide[COUNT];
-    double number = 0.1;
+    float tenth = 0.1F, third = (float)(1.0 / 3.0);
     for (size_t i = 0; i < COUNT; i++) {
         a[i] = (float)i / 3;
         b[i] = (float)i / 7 - 100;
@@ -501,16 +501,45 @@ static void test_float32_where_all_arrays_are(void **unused) {
     struct sw_expression *expression = compiled("a * b + k * (1/3)");
     struct sw_array operands[] = {sw_array_vector(a, SW_F32, COUNT),
                                   sw_array_vector(b, SW_F32, COUNT),
-                                  {.data = (char *)&number}};
+                                  {.data = (char *)&tenth, .dtype = SW_F32}};
     struct sw_array out = sw_array_vector(result, SW_F32, COUNT), out64 = sw_array_vector(wide, SW_F64, COUNT);
-    float third = (float)(1.0 / 3.0), tenth = (float)number;
     for (int level = SW_CPU_SCALAR; level <= (int)sw_cpu_level(); level++) {
         assert_int_equal(sw_expression_run_at(expression, operands, &out, NULL, (enum sw_cpu_level)level), SW_OK);
         assert_int_equal(sw_expression_run_at(expression, operands, &out64, NULL, (enum sw_cpu_level)level), SW_OK);
         for (size_t i = 0; i < COUNT; i++) {
             float product = a[i] * b[i], term = tenth * third;
             assert_true(result[i] == product + term);
-            assert_true(wide[i] == (double)a[i] * (double)b[i] + number * (1.0 / 3.0));
+            assert_true(wide[i] == (double)a[i] * (double)b[i] + (double)tenth * (1.0 / 3.0));
+        }
+    }
+    sw_expression_free(expression);
+}
+
+/* Of two, of one that is broadcast, of one without dimensions: the arithmetic is that of the widest operand. */
+static void test_one_float64_makes_float64(void **unused) {
+    float x[40], result[40];
+    double y[40];
+    for (size_t i = 0; i < 40; i++) {
+        x[i] = 1;
+        y[i] = 1e300;
+    }
+    struct sw_expression *expression = compiled("x * y / y");
+    for (size_t count = 1; count <= 40; count++) {
+        struct sw_array rows[] = {sw_array_vector(y, SW_F64, count),
+                                  sw_array_vector(y, SW_F64, count),
+                                  {.data = (char *)y}};
+        struct sw_array out = sw_array_vector(result, SW_F32, count);
+        rows[1].strides[0] = 0;
+        for (int level = SW_CPU_SCALAR; level <= (int)sw_cpu_level(); level++) {
+            for (size_t i = 0; i < COUNT_OF(rows); i++) {
+                struct sw_array operands[] = {sw_array_vector(x, SW_F32, count), rows[i]};
+                memset(result, 0, sizeof result);
+                assert_int_equal(sw_expression_run_at(expression, operands, &out, NULL, (enum sw_cpu_level)level),
+                                 SW_OK);
+                for (size_t k = 0; k < count; k++) {
+                    assert_true(result[k] == 1);
+                }
+            }
         }
     }
     sw_expression_free(expression);
@@ -609,7 +638,8 @@ int main(void) {
         cmocka_unit_test(test_random_expressions_give_the_bits_of_c),
         cmocka_unit_test(test_any_length_on_any_threads),
         cmocka_unit_test(test_strides_broadcast_and_widths),
-        cmocka_unit_test(test_float32_where_all_arrays_are),
+        cmocka_unit_test(test_float32_where_all_operands_are),
+        cmocka_unit_test(test_one_float64_makes_float64),
         cmocka_unit_test(test_out_may_be_an_operand),
         cmocka_unit_test(test_shapes_must_agree),
         cmocka_unit_test(test_many_registers),

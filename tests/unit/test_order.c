@@ -135,6 +135,102 @@ static void quantiles_are_those_of_the_sorted(void **state) {
     sw_reduce_level_force(NULL);
 }
 
+/* Marks the elements that order.c looks at first: one of each stretch. */
+static void sampled_mark(size_t count, bool *is_sampled) {
+    size_t sampled = (size_t)cbrt((double)count * (double)count);
+    uint64_t state = 1;
+    memset(is_sampled, 0, count);
+    for (size_t i = 0; i < sampled; i++) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        double at = ((double)i + (double)(state >> 11) * 0x1p-53) * ((double)count / (double)sampled);
+        is_sampled[(size_t)at] = true;
+    }
+}
+
+/* The lower half of the elements are equal, and a sample sees little else: the middle is between them and the rest. */
+static void half_are_equal_and_all_that_is_sampled(void **state) {
+    static const double rows[][3] = {
+        {0, 1, 1},          {0, 1, 2},          {0, 2, 1},         {-0.0, 5e-324, 1},
+        {2, INFINITY, 3},   {2, 3, INFINITY},   {-INFINITY, 1, 1}, {-INFINITY, INFINITY, INFINITY},
+        {-1e308, 1e308, 2}, {2, 2.5, INFINITY},
+    };
+    static bool is_sampled[MOST];
+    struct sw_parallel mixed = backwards();
+    for (size_t i = 0; i < LEVELS * sizeof rows / sizeof rows[0]; i++) {
+        const double *row = rows[i / LEVELS];
+        for (size_t count = 10000; count <= MOST && level_use(i % LEVELS); count *= 10) {
+            size_t low_count = 0;
+            sampled_mark(count, is_sampled);
+            for (size_t k = 0; k < count; k++)
+                low_count += is_sampled[k] && k % 64 > 0;
+            for (size_t k = 0; k < count; k++) {
+                bool is_low = is_sampled[k] && k % 64 > 0;
+                if (!is_low && !is_sampled[k] && low_count < count / 2)
+                    is_low = true, low_count++;
+                values[k] = is_low ? row[0] : is_sampled[k] ? row[1] : row[2];
+            }
+            memcpy(sorted, values, count * sizeof sorted[0]);
+            qsort(sorted, count, sizeof sorted[0], compare);
+            assert_true(sorted[count / 2 - 1] == row[0] && sorted[count / 2] > row[0]);
+            struct sw_array x = sw_array_vector(values, SW_F64, count);
+            assert_quantiles(&x, some_q, SOME, count < MOST ? NULL : &mixed);
+        }
+    }
+    sw_reduce_level_force(NULL);
+}
+
+/* Writes to the elements before each pass, as another thread may. */
+struct writer {
+    struct sw_parallel parallel;
+    size_t passes;
+    void (*write)(size_t pass);
+};
+
+static void writer_run(struct sw_parallel *self, const struct sw_parallel_loop *loop) {
+    struct writer *writer = (struct writer *)self;
+    writer->write(++writer->passes);
+    sw_parallel_run(NULL, loop);
+}
+
+static double median_while_written(void (*write)(size_t pass), size_t *passes) {
+    struct writer writer = {{.lanes = 2, .run = writer_run}, 0, write};
+    struct sw_array x = data_make(1, MOST, SW_F64);
+    double half = 0.5, median = -1;
+    assert_int_equal(sw_reduce_quantiles(&x, &half, 1, &median, &writer.parallel), SW_OK);
+    *passes = writer.passes;
+    return median;
+}
+
+/* More elements lie in the middle from pass to pass. */
+static void write_middle(size_t pass) {
+    for (size_t i = 0; i < MOST; i++)
+        values[i] = pass > 2 || (pass == 2 && i % 4) || i % 2 ? MOST / 2 + 0.25 : (double)i;
+}
+
+/* First all lie below; in the passes that then look above there is a NaN, or nothing but. */
+static void write_nan(size_t pass) {
+    for (size_t i = 0; i < MOST; i++)
+        values[i] = pass > 2 && i == MOST / 2 ? NAN : MOST + (double)i;
+}
+
+static void write_nans(size_t pass) {
+    for (size_t i = 0; i < MOST; i++)
+        values[i] = pass > 2 ? NAN : MOST + (double)i;
+}
+
+static void elements_may_be_written_meanwhile(void **state) {
+    for (size_t i = 0; i < LEVELS; i++) {
+        size_t passes;
+        if (!level_use(i))
+            continue;
+        assert_true(median_while_written(write_middle, &passes) == MOST / 2 + 0.25);
+        assert_true(passes > 2);
+        assert_true(isnan(median_while_written(write_nan, &passes)) && passes > 2);
+        assert_true(isnan(median_while_written(write_nans, &passes)) && passes > 2);
+    }
+    sw_reduce_level_force(NULL);
+}
+
 static void every_rank_of_a_few(void **state) {
     for (size_t kind = 0; kind < MAKERS; kind++) {
         for (size_t count = 1; count <= 60; count++) {
@@ -254,6 +350,8 @@ static void memory_runs_out(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quantiles_are_those_of_the_sorted),
+        cmocka_unit_test(half_are_equal_and_all_that_is_sampled),
+        cmocka_unit_test(elements_may_be_written_meanwhile),
         cmocka_unit_test(every_rank_of_a_few),
         cmocka_unit_test(many_quantiles_in_one_go),
         cmocka_unit_test(strided_and_turned_data),

@@ -342,6 +342,48 @@ static void norm_neither_overflows_nor_underflows(void **state) {
     assert_true(sw_reduce_moments(&x, NULL).mean == 0 && sw_reduce_moments(&x, NULL).m2 == INFINITY);
 }
 
+/* Too large a spread is infinite, not none. */
+static void squares_that_overflow(void **state) {
+    static const double rows[][3] = {{1e200, 2e200, 2e200}, {-1e308, 1e308, 0}, {1, 2, 1e155}, {3e307, -1e200, 7}};
+    for (size_t i = 0; i < LEVELS * sizeof rows / sizeof rows[0]; i++) {
+        double large[50], small[50];
+        for (size_t k = 0; k < 50; k++)
+            large[k] = rows[i / LEVELS][k % 3], small[k] = (double)k;
+        for (size_t count = 3; count <= 50 && level_use(i % LEVELS); count++) {
+            struct sw_array x = sw_array_vector(large, SW_F64, count), y = sw_array_vector(small, SW_F64, count);
+            struct sw_joint_moments left = sw_reduce_joint(&x, &y, NULL), right = sw_reduce_joint(&y, &x, NULL);
+            assert_true(sw_reduce_moments(&x, NULL).m2 == INFINITY && sw_reduce_summary(&x, NULL).m2 == INFINITY);
+            struct exact exact = exact_of(&x, &y);
+            assert_near(sw_reduce_summary(&x, NULL).mean, exact.mean_x, 8 * DBL_EPSILON * 1e308L);
+            assert_true(left.m2_x == INFINITY && isfinite(left.m2_y) && left.m2_y > 0 && isnan(left.c_xy));
+            assert_true(right.m2_y == INFINITY && isfinite(right.m2_x) && right.m2_x > 0 && isnan(right.c_xy));
+        }
+    }
+    sw_reduce_level_force(NULL);
+}
+
+/* The first estimate of the mean comes from the only elements that are not 0: squared deviations from it overflow,
+ * those from the mean do not. */
+static void squares_that_overflow_at_first(void **state) {
+    static double hard[MOST];
+    for (size_t place = 0; place < 4; place++) {
+        for (size_t i = 0; i < 16; i++)
+            hard[(MOST - 16) / 3 * place + i] = 1e153;
+    }
+    struct sw_array x = sw_array_vector(hard, SW_F64, MOST), y = sw_array_vector(wide, SW_F64, MOST);
+    struct exact exact = exact_of(&x, &y);
+    for (size_t i = 0; i < LEVELS; i++) {
+        if (!level_use(i))
+            continue;
+        struct sw_moments moments = sw_reduce_moments(&x, NULL);
+        struct sw_joint_moments joint = sw_reduce_joint(&x, &y, NULL);
+        assert_near(moments.m2, exact.m2_x, 16 * DBL_EPSILON * exact.m2_x);
+        assert_near(joint.m2_x, exact.m2_x, 16 * DBL_EPSILON * exact.m2_x);
+        assert_near(joint.c_xy, exact.c_xy, 16 * DBL_EPSILON * sqrtl(exact.m2_x * exact.m2_y));
+    }
+    sw_reduce_level_force(NULL);
+}
+
 /* Sums are pairwise: a million equal summands lose next to nothing, while one accumulator loses five digits. */
 static void sums_are_precise(void **state) {
     double tenth = 0.1;
@@ -516,6 +558,8 @@ int main(void) {
         cmocka_unit_test(nan_and_infinity),
         cmocka_unit_test(nan_in_a_far_block_is_not_lost),
         cmocka_unit_test(norm_neither_overflows_nor_underflows),
+        cmocka_unit_test(squares_that_overflow),
+        cmocka_unit_test(squares_that_overflow_at_first),
         cmocka_unit_test(sums_are_precise),
         cmocka_unit_test(views_cost_no_order),
         cmocka_unit_test(nothing_outside_is_read),
