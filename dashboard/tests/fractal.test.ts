@@ -113,9 +113,21 @@ describe("a view", () => {
   });
 
   it("is drawn by a command", () => {
-    expect(commandOf({ ...homeOf("julia"), zoom: 1e21 }, SIZE)).toBe(
-      "sidewinder fractal --size 800x600 --kind julia --julia=-0.8,0.156 --center=0,0 --zoom 1e21 --palette dusk --supersample 2 -o fractal.png",
+    expect(commandOf({ ...homeOf("mandelbrot"), zoom: 1e21 }, SIZE)).toBe(
+      "sidewinder fractal --size 800x600 --kind mandelbrot --center=-0.7,0 --zoom 1e21 --palette dusk --supersample 2 -o fractal.png",
     );
+    expect(commandOf({ ...homeOf("julia"), zoom: 1e3 }, SIZE)).toBe(
+      "sidewinder fractal --size 800x600 --kind julia --julia=-0.8,0.156 --center=0,0 --zoom 1000 --palette dusk --supersample 2 -o fractal.png",
+    );
+  });
+
+  it("is drawn by a command that does not go between the pixels where numbers end", () => {
+    const zooms = { mandelbrot: 4e302, julia: 2e12, "burning-ship": 2e12 };
+    for (const kind of ["mandelbrot", "julia", "burning-ship"] as const) {
+      const near = { ...homeOf(kind), zoom: zooms[kind] };
+      expect(commandOf(near, SIZE)).not.toContain("--supersample");
+      expect(commandOf({ ...near, zoom: near.zoom / 4 }, SIZE)).toContain("--supersample 2");
+    }
   });
 
   it("overlaps the one before", () => {

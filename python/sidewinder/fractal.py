@@ -389,6 +389,12 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def magnification(text: str) -> float:
+    if not 0 < float(text) < math.inf:
+        raise ValueError(text)
+    return float(text)
+
+
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m sidewinder.fractal", description=(__doc__ or "").splitlines()[0])
     made.add_argument("--engine", choices=sorted(ENGINES), default="python")
@@ -398,7 +404,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--kind", choices=sorted(KINDS), default="mandelbrot")
     made.add_argument("--julia", type=pair, metavar="RE,IM", help="the constant of a Julia set; implies --kind julia")
     made.add_argument("--center", type=pair, metavar="RE,IM")
-    made.add_argument("--zoom", type=float, default=1.0, metavar="N", help="the picture is 3 / N high")
+    made.add_argument("--zoom", type=magnification, default=1.0, metavar="N", help="the picture is 3 / N high")
     made.add_argument("--iterations", type=positive, default=1000, metavar="N")
     made.add_argument("--supersample", type=positive, default=1, metavar="N")
     made.add_argument("--no-smooth", action="store_true", help="one colour for each number of iterations")

@@ -184,6 +184,8 @@ int sw_cmd_fractal(char **words) {
     signals_take();
     if (!request.is_serving)
         status = sw_fractal_view_limit(&request.view, &is_interrupted, &err);
+    if (status == SW_INTERRUPTED && request.output)
+        (void)sw_fail(&err, status, "interrupted: %s was not written", request.output);
     if (status == SW_OK && request.is_serving)
         status = sw_fractal_serve(&request, &err);
     else if (status == SW_OK)

@@ -9,7 +9,7 @@
 #define TILE_HEIGHT 32u
 #define TILE_LEAST 16u                     /* points in a row */
 #define LEVEL 4                            /* of compression: a tenth larger than 6, in half the time */
-#define TILE_WORK_MOST (UINT64_C(1) << 31) /* iterations, so that a stop or a look at the progress never waits long */
+#define TILE_WORK_MOST (UINT64_C(1) << 31) /* iterations: the progress is seen */
 
 /* A tile has at most TILE_WIDTH x TILE_HEIGHT points, whatever the supersampling, and less where points take long. Sizes
  * depend on the view only. */
@@ -24,15 +24,20 @@ static void tiles_choose(struct sw_draw *draw) {
     draw->tiles_across = (draw->view->width + draw->tile_width - 1) / draw->tile_width;
 }
 
-/* Escape times of the part, into the worker's memory. */
-static void points_compute(struct sw_draw *draw, const struct sw_fractal_part *part, struct sw_draw_worker *worker) {
-    struct sw_fractal_output output = {worker->counts, draw->view->is_flat ? NULL : worker->smooth};
+/* Escape times of the part, into the worker's memory; false when cancelled. */
+static bool points_compute(struct sw_draw *draw, const struct sw_fractal_part *part, struct sw_draw_worker *worker) {
+    struct sw_fractal_job job = {.part = *part,
+                                 .output = {worker->counts, draw->view->is_flat ? NULL : worker->smooth},
+                                 .is_cancelled = draw->is_cancelled};
     size_t points = (size_t)part->width * part->height;
     uint64_t iterations = 0;
-    worker->computed += sw_fractal_scene_run(&draw->scene, part, &output);
+    if (sw_fractal_scene_run(&draw->scene, &job) != SW_OK)
+        return false;
+    worker->computed += job.computed;
     for (size_t i = 0; i < points; i++)
         iterations += worker->counts[i];
     atomic_fetch_add_explicit(&worker->iterations, iterations, memory_order_relaxed);
+    return true;
 }
 
 static void points_copy(struct sw_draw *draw, const struct sw_fractal_part *part, struct sw_draw_worker *worker) {
@@ -54,8 +59,8 @@ static void tile_draw(struct sw_draw *draw, uint32_t x, uint32_t y, struct sw_dr
     struct sw_fractal_part part = {x * samples, (draw->band_y + y) * samples, width * samples, height * samples};
     if (draw->values)
         points_copy(draw, &part, worker);
-    else
-        points_compute(draw, &part, worker);
+    else if (!points_compute(draw, &part, worker))
+        return;
     int64_t color_ns = sw_clock_mono_ns();
     struct sw_paint paint = {.palette = draw->palette,
                              .counts = worker->counts,

@@ -12,6 +12,7 @@ struct sw_fractal_file {
     char path[PATH_MAX];      /* what links lead to */
     char temp[PATH_MAX + 16]; /* empty: written in place, as it is stdout or a device */
     int fd;
+    bool is_stdout;
 };
 
 /* "-" is stdout. Devices and pipes are written in place. */

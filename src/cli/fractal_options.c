@@ -7,6 +7,9 @@
 #include "base/num.h"
 
 #define ROUNDS_DEFAULT 3
+#define PAGE_ZOOM_LEAST 0.05
+#define PAGE_ZOOM_MOST 1e301
+#define PAGE_PLACE_MOST 1000.0
 
 enum option {
     HEAD_PICTURE,
@@ -271,9 +274,32 @@ static enum sw_status flag_take(struct sw_fractal_request *request, unsigned ind
     }
 }
 
+static void given_note(struct sw_fractal_request *request, unsigned index) {
+    switch (index) {
+    case KIND:
+    case JULIA:
+    case CENTER:
+    case ZOOM:
+    case ITERATIONS:
+    case PALETTE:
+        request->has_view = true;
+        break;
+    case SIZE:
+    case SUPERSAMPLE:
+    case NO_SMOOTH:
+    case EXACT:
+    case PLAIN:
+        request->picture_only = sw_fractal_options[index].name;
+        break;
+    default:
+        break;
+    }
+}
+
 /* Values are words of the command line, so each ends with NUL. */
 static enum sw_status request_take(void *context, unsigned index, struct sw_str value, struct sw_error *err) {
     struct sw_fractal_request *request = context;
+    given_note(request, index);
     switch (index) {
     case OUTPUT:
         request->output = value.ptr;
@@ -350,6 +376,36 @@ static enum sw_status mode_check(const struct sw_fractal_request *request, struc
     return SW_OK;
 }
 
+static bool is_page_place(double value) {
+    return value >= -PAGE_PLACE_MOST && value <= PAGE_PLACE_MOST;
+}
+
+/* What the page cannot show, it would replace by something else. */
+static enum sw_status page_check(const struct sw_fractal_request *request, struct sw_error *err) {
+    const struct sw_fractal_view *view = &request->view;
+    double re = 0, im = 0;
+    if (!request->is_serving)
+        return SW_OK;
+    if (request->picture_only)
+        return sw_fail(err, SW_INVALID,
+                       "--serve shows a page, which is as large as its window and draws as it is quickest: leave --%s "
+                       "out, or write a picture with -o",
+                       request->picture_only);
+    if (!(view->zoom >= PAGE_ZOOM_LEAST && view->zoom <= PAGE_ZOOM_MOST))
+        return sw_fail(err, SW_INVALID, "--zoom %g: the page zooms from %g to %g", view->zoom, PAGE_ZOOM_LEAST,
+                       PAGE_ZOOM_MOST);
+    (void)sw_num_parse_f64(view->center_re.ptr, view->center_re.ptr + view->center_re.len, &re);
+    (void)sw_num_parse_f64(view->center_im.ptr, view->center_im.ptr + view->center_im.len, &im);
+    if (!is_page_place(re) || !is_page_place(im) || !is_page_place(view->julia_re) || !is_page_place(view->julia_im))
+        return sw_fail(err, SW_INVALID, "--center and --julia: the page takes numbers from %g to %g", -PAGE_PLACE_MOST,
+                       PAGE_PLACE_MOST);
+    return SW_OK;
+}
+
+static unsigned workers_default(int cpus) {
+    return cpus < 1 ? 1 : cpus > SW_FRACTAL_WORKERS_MAX ? SW_FRACTAL_WORKERS_MAX : (unsigned)cpus;
+}
+
 static enum sw_status engine_check(const struct sw_fractal_request *request, struct sw_error *err) {
     bool has_python = has_engine(request, SW_ENGINE_PYTHON) || has_engine(request, SW_ENGINE_NUMPY);
     if (request->python && !has_python)
@@ -373,11 +429,13 @@ enum sw_status sw_fractal_parse(struct sw_fractal_request *request, char **words
     if (status || request->wants_help)
         return status;
     if (request->worker_count == 0)
-        request->workers[request->worker_count++] = (unsigned)sw_cpu_count();
+        request->workers[request->worker_count++] = workers_default(sw_cpu_count());
     if (request->engine_count == 0)
         request->engines[request->engine_count++] = SW_ENGINE_C;
     status = mode_check(request, err);
     if (!status)
         status = sw_fractal_view_complete(&request->view, err);
+    if (!status)
+        status = page_check(request, err);
     return status ? status : engine_check(request, err);
 }

@@ -26,6 +26,8 @@ struct sw_fractal_request {
     const char *python, *output, *chart, *listen; /* NULL: not given */
     unsigned rounds;
     bool is_benchmark, is_serving, is_json, is_quiet, has_rounds, wants_help;
+    bool has_view;            /* an option says what to see */
+    const char *picture_only; /* the name of an option that was given and that a page cannot follow; NULL: none */
 };
 
 extern const struct sw_option sw_fractal_options[];

@@ -4,11 +4,9 @@
 #include <signal.h>
 #include <stdio.h>
 
-#include "base/cpu.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "base/version.h"
 #include "cli/fractal_page.h"
 #include "cli/fractal_tiles.h"
 #include "net/asset.h"
@@ -18,10 +16,10 @@
 #include "net/url.h"
 
 #define LISTEN_DEFAULT "127.0.0.1:8420"
-#define PALETTES_MAX 16
-#define SIDE_MAX 16384u   /* of a browser's view */
-#define TILES_MAX 4096u   /* asked for at one time */
-#define PARAMETERS_MAX 32 /* of a request */
+#define SIDE_MAX 16384u              /* of a browser's view */
+#define TILES_MAX 4096u              /* asked for at one time */
+#define DEEP_ITERATIONS_MAX 8000000u /* their orbit takes up to 400 MB, whatever is seen of it */
+#define PARAMETERS_MAX 32            /* of a request */
 
 struct serve {
     const struct sw_fractal_request *request;
@@ -196,7 +194,12 @@ static enum sw_status query_take(const struct serve *serve, struct sw_str query,
     view->has_center = view->center_re.len > 0 && view->center_im.len > 0;
     if (view->width == 0 || view->height == 0)
         return sw_fail(err, SW_INVALID, "a view must be at least 1 pixel wide and high");
-    return sw_fractal_view_complete(view, err);
+    enum sw_status status = sw_fractal_view_complete(view, err);
+    if (!status && sw_fractal_view_is_deep(view) && view->iterations > DEEP_ITERATIONS_MAX)
+        return sw_fail(err, SW_INVALID,
+                       "%u iterations are too many for a zoom this deep: each takes memory, so the page has at most %u",
+                       view->iterations, DEEP_ITERATIONS_MAX);
+    return status;
 }
 
 static void tile_call(struct serve *serve, const struct sw_http_call *call) {
@@ -228,29 +231,14 @@ static void text_member(struct sw_json *json, const char *key, struct sw_str val
     sw_json_str(json, value);
 }
 
-static void defaults_write(const struct serve *serve, struct sw_json *json) {
+static void defaults_write(struct sw_json *json) {
     sw_json_object_begin(json);
-    text_member(json, "version", sw_str_from(sw_version()));
-    sw_json_key(json, SW_STR("workers"));
-    sw_json_u64(json, serve->request->workers[0]);
     sw_json_key(json, SW_STR("palettes"));
     sw_json_array_begin(json);
     for (const struct sw_palette_plan *plan = sw_palette_plans; plan->name; plan++) {
         sw_json_object_begin(json);
         text_member(json, "name", sw_str_from(plan->name));
         text_member(json, "looks", sw_str_from(plan->looks));
-        sw_json_object_end(json);
-    }
-    sw_json_array_end(json);
-    sw_json_key(json, SW_STR("kinds"));
-    sw_json_array_begin(json);
-    for (int kind = SW_FRACTAL_MANDELBROT; kind <= SW_FRACTAL_BURNING_SHIP; kind++) {
-        struct sw_fractal_view view = {.kind = (enum sw_fractal_kind)kind, .zoom = 1, .height = 1080, .supersample = 1};
-        (void)!sw_fractal_view_complete(&view, NULL);
-        sw_json_object_begin(json);
-        text_member(json, "name", sw_str_from(sw_fractal_kind_name(view.kind)));
-        text_member(json, "re", view.center_re);
-        text_member(json, "im", view.center_im);
         sw_json_object_end(json);
     }
     sw_json_array_end(json);
@@ -261,10 +249,21 @@ static void defaults_call(struct serve *serve, const struct sw_http_call *call) 
     struct sw_json json;
     sw_buf_clear(&serve->scratch);
     sw_json_init(&json, &serve->scratch);
-    defaults_write(serve, &json);
+    defaults_write(&json);
     if (sw_json_status(&json) != SW_OK ||
         sw_http_respond_text(call->ref, 200, "application/json", sw_buf_view(&serve->scratch)) != SW_OK)
         sw_http_abort(call->ref);
+}
+
+/* Whether a page from elsewhere asks: work that it makes is not wanted, though it cannot see the answer. The guard lets
+ * such requests pass where they change nothing. */
+static bool is_foreign(const struct sw_http_head *head) {
+    const struct sw_http_header *origin = sw_http_head_find(head, SW_STR("origin"));
+    const struct sw_http_header *site = sw_http_head_find(head, SW_STR("sec-fetch-site"));
+    if (site && !sw_str_eq(site->value, SW_STR("same-origin")) && !sw_str_eq(site->value, SW_STR("none")))
+        return true;
+    return origin && !(sw_str_starts(origin->value, SW_STR("http://")) &&
+                       sw_str_eq_nocase(sw_str_skip(origin->value, 7), head->host));
 }
 
 static void on_call(void *context, const struct sw_http_call *call) {
@@ -273,6 +272,8 @@ static void on_call(void *context, const struct sw_http_call *call) {
         return;
     if (call->head->method != SW_HTTP_GET && call->head->method != SW_HTTP_HEAD)
         reply(call->ref, 405, SW_STR("only GET is answered here\n"));
+    else if (is_foreign(call->head) && !sw_str_eq(call->path, SW_STR("/")))
+        reply(call->ref, 403, SW_STR("only the page itself may ask for this\n"));
     else if (sw_str_eq(call->path, SW_STR("/tile")))
         tile_call(serve, call);
     else if (sw_str_eq(call->path, SW_STR("/defaults")))
@@ -301,7 +302,7 @@ static enum sw_status palettes_build(struct serve *serve, struct sw_error *err) 
 }
 
 static enum sw_status http_open(struct serve *serve, struct sw_error *err) {
-    struct sw_http_options options = {.handler = on_call, .context = serve};
+    struct sw_http_options options = {.handler = on_call, .context = serve, .ends_with_peer = true};
     const char *listen = serve->request->listen ? serve->request->listen : LISTEN_DEFAULT;
     struct sw_address address;
     char text[SW_ADDRESS_TEXT_MAX];
@@ -368,14 +369,48 @@ static void serve_close(struct serve *serve) {
     sw_free(serve->palettes);
 }
 
+/* The address, with the view that was asked for as the page reads it from there. */
+static enum sw_status address_write(struct serve *serve, struct sw_buf *out) {
+    const struct sw_fractal_view *view = &serve->request->view;
+    char numbers[3][SW_NUM_F64_MAX + 1];
+    const double values[3] = {view->zoom, view->julia_re, view->julia_im};
+    for (int i = 0; i < 3; i++)
+        numbers[i][sw_num_format_f64(values[i], numbers[i])] = '\0';
+    sw_buf_clear(out);
+    enum sw_status status = sw_buf_append(out, sw_str_from(serve->url));
+    if (status || !serve->request->has_view || serve->url[0] == '/')
+        return status;
+    size_t hash = out->len, kept = hash;
+    status = sw_buf_append_format(out, "#kind=%s&re=%.*s&im=%.*s&zoom=%s&palette=%s", sw_fractal_kind_name(view->kind),
+                                  SW_STR_ARG(view->center_re), SW_STR_ARG(view->center_im), numbers[0],
+                                  serve->request->palette->name);
+    if (!status && view->iterations > 0)
+        status = sw_buf_append_format(out, "&iterations=%u", view->iterations);
+    if (!status && view->kind == SW_FRACTAL_JULIA)
+        status = sw_buf_append_format(out, "&jre=%s&jim=%s", numbers[1], numbers[2]);
+    for (size_t i = hash; i < out->len; i++) /* a + would be read as a blank, and no number needs it */
+        if (out->ptr[i] != '+')
+            out->ptr[kept++] = out->ptr[i];
+    if (!status)
+        out->len = kept;
+    return status;
+}
+
+static enum sw_status address_tell(struct serve *serve, struct sw_error *err) {
+    enum sw_status status = address_write(serve, &serve->scratch);
+    if (status)
+        return sw_fail(err, status, "cannot tell the address: %s", sw_status_text(status));
+    fprintf(stderr, "sidewinder: explore at %.*s\n", SW_STR_ARG(sw_buf_view(&serve->scratch)));
+    return SW_OK;
+}
+
 enum sw_status sw_fractal_serve(const struct sw_fractal_request *request, struct sw_error *err) {
     struct serve serve = {.request = request};
     enum sw_status status = serve_open(&serve, err);
-    if (!status) {
-        if (!request->is_quiet)
-            fprintf(stderr, "sidewinder: explore at %s\n", serve.url);
+    if (!status && !request->is_quiet)
+        status = address_tell(&serve, err);
+    if (!status)
         status = sw_reactor_run(serve.reactor, err);
-    }
     serve_close(&serve);
     return status;
 }

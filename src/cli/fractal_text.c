@@ -18,10 +18,10 @@ const char *sw_fractal_time_text(double ns, char out[24]) {
         return digits_text(ns / 1e3, "us", out);
     else if (ns < 999.5e6)
         return digits_text(ns / 1e6, "ms", out);
-    else if (ns < 120e9)
+    else if (ns < 119.5e9)
         return digits_text(ns / 1e9, "s", out);
-    else if (ns < 7200e9)
-        snprintf(out, 24, "%.0f min %.0f s", floor(ns / 60e9), fmod(ns / 1e9, 60));
+    else if (ns < 7199.5e9)
+        snprintf(out, 24, "%.0f min %.0f s", floor(round(ns / 1e9) / 60), fmod(round(ns / 1e9), 60));
     else
         snprintf(out, 24, "%.1f h", ns / 3600e9);
     return out;

@@ -7,10 +7,10 @@
 #include "cli/fractal_draw.h"
 #include "report/png.h"
 
-#define SCENES_KEPT 4u /* without a tile that wants them */
+#define SCENES_KEPT 4u                    /* without a tile that wants them, */
+#define SCENES_BYTES (UINT64_C(64) << 20) /* of all these together */
+#define ORBIT_POINT_BYTES 50u             /* at most, of a deep one */
 #define POINTS (SW_TILE_SIDE * SW_TILE_SIDE)
-#define WORK_MOST (UINT64_C(1) << 30) /* iterations between two looks whether the tile is still wanted */
-#define POINTS_LEAST 16u
 #define LEVEL 1 /* of compression: it travels over the loopback only */
 
 enum scene_state { SCENE_NEW, SCENE_OPENING, SCENE_READY, SCENE_FAILED };
@@ -28,6 +28,7 @@ struct sw_tile_scene {
     unsigned wanted;          /* of these not cancelled */
     atomic_bool is_cancelled; /* once set, it is not used again */
     uint64_t used;            /* when, in requests */
+    uint64_t bytes;           /* about, where that is much */
 };
 
 struct worker {
@@ -91,19 +92,27 @@ static struct sw_tile_scene *scene_make(const struct sw_fractal_view *view) {
     return scene;
 }
 
-/* Frees what nobody uses: cancelled scenes, and beyond SCENES_KEPT those not used for the longest. */
+static bool is_older(const struct sw_tile_scene *a, const struct sw_tile_scene *b) {
+    bool is_over = atomic_load(&a->is_cancelled), is_other_over = atomic_load(&b->is_cancelled);
+    return is_over != is_other_over ? is_over : a->used < b->used;
+}
+
+/* Frees what nobody uses: cancelled scenes, and of the others, where they are too many or too large, those not used for
+ * the longest. */
 static void scenes_trim(struct sw_tiles *tiles) {
     for (;;) {
         struct sw_tile_scene **oldest = NULL;
         unsigned idle = 0;
+        uint64_t bytes = 0;
         for (struct sw_tile_scene **at = &tiles->scenes; *at; at = &(*at)->next) {
             if ((*at)->users > 0)
                 continue;
-            idle += atomic_load(&(*at)->is_cancelled) ? SCENES_KEPT + 1 : 1;
-            if (!oldest || atomic_load(&(*at)->is_cancelled) || (*at)->used < (*oldest)->used)
+            idle++;
+            bytes += (*at)->bytes;
+            if (!oldest || is_older(*at, *oldest))
                 oldest = at;
         }
-        if (idle <= SCENES_KEPT)
+        if (!oldest || (idle <= SCENES_KEPT && bytes <= SCENES_BYTES && !atomic_load(&(*oldest)->is_cancelled)))
             return;
         struct sw_tile_scene *scene = *oldest;
         *oldest = scene->next;
@@ -147,35 +156,16 @@ static enum sw_status tile_encode(struct worker *worker, struct sw_tile *tile, u
     return status;
 }
 
-/* The tile's points: some rows at a time, or where points may take very long some points of a row. */
-static enum sw_status points_compute(struct worker *worker, struct sw_tile *tile, const struct sw_fractal_part *part) {
-    const struct sw_fractal_scene *scene = &tile->scene->opened;
-    uint64_t most = WORK_MOST / scene->view->iterations;
-    uint32_t wide = most >= part->width ? part->width : most > POINTS_LEAST ? (uint32_t)most : POINTS_LEAST;
-    uint32_t high = most / part->width > part->height ? part->height : (uint32_t)(most / part->width);
-    wide = wide < part->width ? wide : part->width;
-    high = high > 0 ? high : 1; /* and then rows are cut, too */
-    for (uint32_t y = 0; y < part->height; y += high)
-        for (uint32_t x = 0; x < part->width; x += wide) {
-            size_t at = (size_t)y * part->width + x;
-            struct sw_fractal_output output = {worker->counts + at, worker->smooth + at};
-            struct sw_fractal_part some = {.x = part->x + x, .y = part->y + y};
-            if (is_unwanted(tile))
-                return SW_INTERRUPTED;
-            some.width = part->width - x < wide ? part->width - x : wide;
-            some.height = part->height - y < high ? part->height - y : high;
-            (void)sw_fractal_scene_run(scene, &some, &output);
-        }
-    return SW_OK;
-}
-
 static enum sw_status tile_compute(struct worker *worker, struct sw_tile *tile) {
     const struct sw_fractal_view *view = &tile->scene->view;
     struct sw_fractal_part part = {.x = tile->x * SW_TILE_SIDE, .y = tile->y * SW_TILE_SIDE};
     int64_t start_ns = sw_clock_mono_ns();
     part.width = view->width - part.x < SW_TILE_SIDE ? view->width - part.x : SW_TILE_SIDE;
     part.height = view->height - part.y < SW_TILE_SIDE ? view->height - part.y : SW_TILE_SIDE;
-    enum sw_status status = points_compute(worker, tile, &part);
+    struct sw_fractal_job job = {.part = part,
+                                 .output = {worker->counts, worker->smooth},
+                                 .is_cancelled = &tile->is_cancelled};
+    enum sw_status status = sw_fractal_scene_run(&tile->scene->opened, &job);
     if (status)
         return status;
     for (size_t i = 0; i < (size_t)part.width * part.height; i++)
@@ -203,9 +193,15 @@ static void scene_open(struct sw_tiles *tiles, struct sw_tile_scene *scene) {
     enum sw_status status = sw_fractal_view_limit(&scene->view, &scene->is_cancelled, &error);
     if (!status)
         status = sw_fractal_scene_open(&scene->opened, &scene->view, &scene->is_cancelled, &error);
+    struct sw_zoom_facts facts = {0};
+    if (!status && scene->opened.zoom)
+        sw_zoom_get_facts(scene->opened.zoom, &facts);
     pthread_mutex_lock(&tiles->lock);
     scene->state = status ? SCENE_FAILED : SCENE_READY;
     scene->error = error;
+    scene->bytes = (uint64_t)facts.orbit_length * ORBIT_POINT_BYTES;
+    if (status == SW_NOMEM)
+        atomic_store(&scene->is_cancelled, true); /* the next time there may be some */
     pthread_cond_broadcast(&tiles->news);
 }
 
@@ -227,6 +223,7 @@ static struct sw_tile *tile_next(struct sw_tiles *tiles) {
 static void tile_do(struct worker *worker, struct sw_tile *tile) {
     struct sw_tiles *tiles = worker->tiles;
     struct sw_tile_scene *scene = tile->scene;
+    worker->tile = tile;
     tile->status = is_unwanted(tile) ? SW_INTERRUPTED : SW_OK;
     if (!tile->status && scene->state == SCENE_NEW)
         scene_open(tiles, scene);
@@ -235,16 +232,16 @@ static void tile_do(struct worker *worker, struct sw_tile *tile) {
         tile->error = scene->error;
     }
     if (!tile->status) {
-        worker->tile = tile;
         pthread_mutex_unlock(&tiles->lock);
         tile->status = tile_compute(worker, tile);
         pthread_mutex_lock(&tiles->lock);
-        worker->tile = NULL;
     }
+    worker->tile = NULL;
     scene->users--;
     if (!is_unwanted(tile))
         scene->wanted--;
     tile->scene = NULL;
+    scenes_trim(tiles);
     *tiles->done_last = tile;
     tiles->done_last = &tile->next;
 }

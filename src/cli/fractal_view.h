@@ -34,7 +34,8 @@ struct sw_fractal_view {
 /* Fills in the centre where it was left open. SW_INVALID when the view cannot be computed. */
 SW_MUST_USE enum sw_status sw_fractal_view_complete(struct sw_fractal_view *view, struct sw_error *err);
 /* Chooses the iterations where they were left open, by a coarse picture of the view: so many that but few points would
- * still leave after them. The same view gets the same number. SW_INTERRUPTED when *is_cancelled turned true. */
+ * still leave after them, as far as a bounded amount of work tells. The same view gets the same number. SW_INTERRUPTED
+ * when *is_cancelled turned true. */
 SW_MUST_USE enum sw_status sw_fractal_view_limit(struct sw_fractal_view *view, const atomic_bool *is_cancelled,
                                                  struct sw_error *err);
 double sw_fractal_view_step(const struct sw_fractal_view *view);  /* distance of neighbouring points */
@@ -59,8 +60,14 @@ void sw_fractal_scene_close(struct sw_fractal_scene *scene);
 struct sw_fractal_part {
     uint32_t x, y, width, height;
 };
-/* Returns the iterations really computed. Any number of threads. */
-uint64_t sw_fractal_scene_run(const struct sw_fractal_scene *scene, const struct sw_fractal_part *part,
-                              const struct sw_fractal_output *output);
+struct sw_fractal_job {
+    struct sw_fractal_part part;
+    struct sw_fractal_output output;
+    const atomic_bool *is_cancelled; /* may be NULL; looked at every SW_VIEW_PIECE_WORK iterations, or 16 points */
+    uint64_t computed;               /* set: iterations really computed */
+};
+#define SW_VIEW_PIECE_WORK (UINT64_C(1) << 30)
+/* SW_INTERRUPTED when *is_cancelled turned true: some points are missing then. Any number of threads. */
+SW_MUST_USE enum sw_status sw_fractal_scene_run(const struct sw_fractal_scene *scene, struct sw_fractal_job *job);
 
 #endif

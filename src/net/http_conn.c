@@ -348,7 +348,9 @@ static void after_peer_done(struct sw_http_conn *conn) {
         bool is_body_cut = conn->body_state == SW_HTTP_BODY_READING || conn->body_state == SW_HTTP_BODY_DRAINING;
         /* A browser that leaves an event stream just closes; a stream has no other way to learn it. */
         bool is_stream = conn->answer == SW_HTTP_ANSWER_STARTED && !conn->has_length_out;
-        if (is_body_cut || is_stream) {
+        /* A close cannot be told from the end of one half. */
+        bool is_unwanted = conn->server->options.ends_with_peer && conn->answer != SW_HTTP_ANSWER_DONE;
+        if (is_body_cut || is_stream || is_unwanted) {
             sw_http_conn_kill(conn);
         }
         break;

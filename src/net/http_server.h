@@ -65,6 +65,8 @@ struct sw_http_options {
     int64_t write_timeout_ns;     /* [30 s] without any progress of pending output; then the connection is cut */
     int64_t linger_timeout_ns;    /* [2 s] to let the peer read a last answer before closing */
     struct sw_str server_name;    /* the Server header; empty: none */
+    bool ends_with_peer;          /* a peer that is done sending is gone: an unanswered request of it is over. For */
+                                  /*   answers that take long; a peer that shuts down only its own half gets none */
 };
 
 struct sw_http_stats {

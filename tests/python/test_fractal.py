@@ -17,6 +17,8 @@ import sys
 import threading
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +226,10 @@ def test_module_says_what_is_wrong(tmp_path: Path) -> None:
 
     assert said("--size", "4")[0] == 2
     assert said("--workers", "0")[0] == 2
+    for zoom in ("0", "-1", "nan", "inf"):
+        code, text = said("--zoom", zoom)
+        assert code == 2
+        assert "argument --zoom: invalid magnification value" in text
     code, text = said("--iterations", "3", "--pool", "multiprocessing", "-o", str(tmp_path / "no" / "a.png"))
     assert code == 1
     assert "No such file" in text
@@ -323,6 +329,80 @@ def test_server_with_impatient_clients(sidewinder: Path) -> None:
     assert faults == []
 
 
+@contextmanager
+def server(sidewinder: Path, *words: str) -> Iterator[tuple[str, str]]:
+    """Its host with port, and the address it tells."""
+    process = subprocess.Popen(
+        [sidewinder, "fractal", "--serve", "--listen", "127.0.0.1:0", "--workers", "2", *words], stderr=subprocess.PIPE
+    )
+    assert process.stderr is not None
+    try:
+        told = process.stderr.readline().decode().removeprefix("sidewinder: explore at ").strip()
+        yield told.removeprefix("http://").partition("/")[0], told
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, said.decode()
+
+
+def connect(host: str, path: str, **headers: str) -> socket.socket:
+    """A connection that has asked for `path`."""
+    name, _, port = host.rpartition(":")
+    connection = socket.create_connection((name, int(port)), timeout=PATIENCE_S)
+    lines = [f"GET {path} HTTP/1.1", f"Host: {host}"]
+    lines += [f"{key.replace('_', '-')}: {value}" for key, value in headers.items()]
+    connection.sendall("\r\n".join([*lines, "", ""]).encode())
+    return connection
+
+
+def ask(host: str, path: str, **headers: str) -> tuple[int, bytes]:
+    """The status of the answer, and the first of its bytes."""
+    with connect(host, path, **headers) as connection:
+        answer = connection.recv(4096)
+    return int(answer.split()[1]), answer
+
+
+def test_server_drops_what_nobody_waits_for(sidewinder: Path) -> None:
+    """Clients that ask for what takes hours and just close: no orbit of this Siegel disc ever repeats."""
+    place = "kind=julia&jre=-0.3905408702184&jim=-0.586787907346969&re=0&im=0&zoom=30&iterations=50000000"
+    with server(sidewinder) as (host, _):
+        for palette in ("dusk", "moss", "ember"):
+            connect(host, f"/tile?{place}&palette={palette}").close()
+        assert ask(host, "/tile?zoom=1")[0] == 200
+
+
+def test_server_answers_its_own_page_only(sidewinder: Path) -> None:
+    with server(sidewinder) as (host, _):
+        for path in ("/tile?zoom=1", "/defaults"):
+            assert ask(host, path)[0] == 200
+            assert ask(host, path, Origin=f"http://{host}", Sec_Fetch_Site="same-origin")[0] == 200
+            assert ask(host, path, Sec_Fetch_Site="none")[0] == 200
+            assert ask(host, path, Origin="http://evil.example")[0] == 403
+            assert ask(host, path, Origin="null")[0] == 403
+            assert ask(host, path, Sec_Fetch_Site="cross-site")[0] == 403
+            assert ask(host, path, Sec_Fetch_Site="same-site")[0] == 403
+        assert ask(host, "/", Sec_Fetch_Site="cross-site")[0] == 200  # a link to the page
+
+
+def test_server_bounds_the_memory_of_a_deep_tile(sidewinder: Path) -> None:
+    with server(sidewinder) as (host, _):
+        status, answer = ask(host, "/tile?zoom=1e20&re=-0.1&im=0.05&iterations=130000000")
+        assert status == 400
+        assert b"130000000 iterations are too many for a zoom this deep" in answer
+        assert ask(host, "/tile?zoom=20&re=-0.1&im=0&iterations=130000000")[0] == 200
+
+
+def test_server_shows_the_view_that_was_asked_for(sidewinder: Path) -> None:
+    with server(sidewinder) as (host, told):
+        assert told == f"http://{host}/"
+    words = ["--center=-1.5,1.5e+0", "--zoom=1e+20", "--palette=moss", "--iterations=500"]
+    with server(sidewinder, *words) as (host, told):
+        shown = "#kind=mandelbrot&re=-1.5&im=1.5e0&zoom=1e20&palette=moss&iterations=500"
+        assert told == f"http://{host}/{shown}"
+    with server(sidewinder, "--julia=0.25,-0.5") as (host, told):
+        assert told == f"http://{host}/#kind=julia&re=0&im=0&zoom=1&palette=dusk&jre=0.25&jim=-0.5"
+
+
 def test_progress_on_a_terminal(sidewinder: Path, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
@@ -358,20 +438,30 @@ def test_progress_on_a_terminal(sidewinder: Path, tmp_path: Path) -> None:
     assert b"%" in said
 
 
-def test_large_pictures_are_made_in_bands(sidewinder: Path, tmp_path: Path) -> None:
-    """More than one band: 65535 columns leave 320 rows in 64 MiB. The rows around the seam are those of a picture of one band."""
-    view = ["--size=65535x420", "--iterations=20", "--zoom=0.02", "--workers=2", "-q"]
-    done = subprocess.run(
-        [sidewinder, "fractal", *view, "--json", "-o", tmp_path / "a.png"], capture_output=True, timeout=600, check=True
-    )
-    told = json.loads(done.stdout)
-    assert told["pixels"] == 65535 * 420
-    data = (tmp_path / "a.png").read_bytes()
+def filtered_rows(data: bytes) -> list[bytes]:
+    """The rows as they are in the file: each begins with its filter, which follows from it and the row above."""
     inflater, raw, at = zlib.decompressobj(), bytearray(), 8
+    width, height = struct.unpack_from(">II", data, 16)
     while at < len(data):
         length, name = struct.unpack_from(">I4s", data, at)
         if name == b"IDAT":
             raw += inflater.decompress(data[at + 8 : at + 8 + length])
         at += length + 12
     assert inflater.eof
-    assert len(raw) == 420 * (65535 * 3 + 1)
+    size = width * 3 + 1
+    assert len(raw) == height * size
+    return [bytes(raw[y * size : (y + 1) * size]) for y in range(height)]
+
+
+def test_large_pictures_are_made_in_bands(sidewinder: Path, tmp_path: Path) -> None:
+    """More than one band: 65535 columns leave 320 rows in 64 MiB. The rows around the seam are those of a picture of one."""
+    step = 2.0**-14  # between points, so that both pictures have the same ones to the last bit
+    rows: dict[int, list[bytes]] = {}
+    for height, up in ((420, 110), (40, 0)):  # the small one is rows 300 to 339 of the large one
+        view = [f"--size=65535x{height}", f"--zoom={3 / (height * step)!r}", f"--center=-0.75,{0.5 + up * step!r}"]
+        more = ["--iterations=20", "--no-smooth", "--workers=2", "-q", "--json"]
+        done = run(sidewinder, *view, *more, "-o", str(tmp_path / "a.png"))
+        assert json.loads(done.stdout)["pixels"] == 65535 * height
+        rows[height] = filtered_rows((tmp_path / "a.png").read_bytes())
+    assert rows[420][301:340] == rows[40][1:]
+    assert len(set(rows[40])) == 40

@@ -78,6 +78,8 @@ static void all_is_taken(void **state) {
     assert_int_equal(request.engines[1], SW_ENGINE_NUMPY);
     assert_int_equal(request.rounds, 5);
     assert_true(taken("--serve --listen 127.0.0.1:0").is_serving);
+    assert_false(taken("--serve --inside 102030 --smooth").has_view);
+    assert_true(taken("--serve --palette moss").has_view);
     assert_true(taken("--help").wants_help);
 }
 
@@ -89,6 +91,15 @@ static void iterations_grow_with_the_view(void **state) {
         {"-o x --zoom 0.5", 1000},
         {"-o x --zoom 256", 2000},
         {"-o x --zoom 256 --center -0.7436438870371587,0.1318259042053119", 8000}, /* close to the set */
+        {"-o x --zoom 1e20 --size 1280x720 "
+         "--center -0.743643887037158704752191506114774,0.131825904205311970493132056385139",
+         37200},
+        /* All points leave at 99344: with jumps that is little work, though it counts many iterations. */
+        {"-o x --zoom 1e150 --size 320x180 --center 0.250000001,0", 253200},
+        /* All points leave at 31414, none between 6400 and 25600. */
+        {"-o x --zoom 1e13 --size 320x180 --center 0.25000001,0", 102400},
+        {"-o x --plain", 1000},
+        {"-o x --kind burning-ship", 1000},
         {"-o x --zoom 1e50", 21800},
         {"-o x --zoom 1e300", 125600},
         {"-o x --zoom 1e300 --iterations 500", 500},
@@ -98,6 +109,82 @@ static void iterations_grow_with_the_view(void **state) {
         assert_int_equal(sw_fractal_view_limit(&request.view, NULL, NULL), SW_OK);
         assert_int_equal(request.view.iterations, rows[i].iterations);
     }
+}
+
+/* A strip of 6000 x 10 pixels is 600 times as wide as it is high, and so is what is tried of it: three tenths of this
+ * one are within the set, but nothing about its middle is. */
+static void thin_views_are_tried_whole(void **state) {
+    static const char *const lines[] = {"-o x --size 6000x10 --zoom 1000 --center 0.6,0",
+                                        "-o x --size 6000x10 --zoom 1000 --center 0.6,0 --supersample 8"};
+    for (size_t i = 0; i < 2; i++) {
+        struct sw_fractal_request request = taken(lines[i]);
+        struct probe *probe = sw_alloc_zero(sizeof *probe);
+        assert_non_null(probe);
+        probe_shape(probe, &request.view, PROBE_SIDE);
+        probe->work = PROBE_WORK;
+        assert_int_equal(probe_run(probe, 2000, NULL), SW_OK);
+        assert_int_equal(probe->width, 64);
+        assert_int_equal(probe->height, 1);
+        assert_in_range(probe->inside, 17, 21);
+        sw_free(probe);
+    }
+}
+
+static void choosing_can_be_interrupted(void **state) {
+    static const char *const lines[] = {"-o x", "-o x --zoom 1e40"};
+    atomic_bool is_cancelled = true;
+    for (size_t i = 0; i < 2; i++) {
+        struct sw_fractal_request request = taken(lines[i]);
+        struct sw_error err = {0};
+        assert_int_equal(sw_fractal_view_limit(&request.view, &is_cancelled, &err), SW_INTERRUPTED);
+        assert_string_equal(err.text, "interrupted");
+        assert_int_equal(request.view.iterations, 0);
+    }
+}
+
+/* Between two looks whether all is over there are few iterations, or few points. */
+static void parts_are_computed_in_pieces(void **state) {
+    static const uint32_t limits[] = {1000, 100000, 1000000, 10000000, SW_VIEW_ITERATIONS_MAX};
+    static const struct sw_fractal_part parts[] = {{0, 0, 256, 32}, {0, 0, 16, 8}, {0, 0, 3, 500}, {0, 0, 65535, 1}};
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+        for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++) {
+            struct sw_fractal_part piece = piece_of(&parts[k], limits[i]);
+            uint64_t points = (uint64_t)piece.width * piece.height;
+            assert_true(points * limits[i] <= SW_VIEW_PIECE_WORK || points <= PIECE_POINTS_LEAST);
+            assert_in_range(piece.width, 1, parts[k].width);
+            assert_in_range(piece.height, 1, parts[k].height);
+            assert_true(piece.width == parts[k].width || piece.height == 1);
+        }
+}
+
+static void pieces_make_the_whole(void **state) {
+    enum { WIDTH = 70, HEIGHT = 9 };
+    struct sw_fractal_request request = taken("-o x --size 100x100 --iterations 20000000 --center 1,1");
+    struct sw_fractal_scene scene;
+    static uint32_t whole[WIDTH * HEIGHT], cut[WIDTH * HEIGHT];
+    static float smooth[2][WIDTH * HEIGHT];
+    atomic_bool is_cancelled = false;
+    struct sw_fractal_job job = {.part = {7, 11, WIDTH, HEIGHT},
+                                 .output = {cut, smooth[1]},
+                                 .is_cancelled = &is_cancelled};
+    struct sw_fractal_output output = {whole, smooth[0]};
+    assert_int_equal(sw_fractal_scene_open(&scene, &request.view, NULL, NULL), SW_OK);
+    assert_in_range(piece_of(&job.part, 20000000).width, 1, WIDTH - 1);
+    uint64_t computed = piece_run(&scene, &job.part, &output);
+    assert_int_equal(sw_fractal_scene_run(&scene, &job), SW_OK);
+    assert_int_equal(job.computed, computed);
+    assert_memory_equal(cut, whole, sizeof whole);
+    assert_memory_equal(smooth[1], smooth[0], sizeof smooth[0]);
+    atomic_store(&is_cancelled, true);
+    assert_int_equal(sw_fractal_scene_run(&scene, &job), SW_INTERRUPTED);
+    assert_int_equal(job.computed, 0);
+    sw_fractal_scene_close(&scene);
+}
+
+static void workers_are_as_many_as_a_team_has(void **state) {
+    assert_int_equal(workers_default(7), 7);
+    assert_int_equal(workers_default(1000), SW_FRACTAL_WORKERS_MAX);
+    assert_int_equal(workers_default(0), 1);
 }
 
 static void deep_is_where_doubles_end(void **state) {
@@ -149,6 +236,14 @@ static void refusals_name_the_remedy(void **state) {
         {"--benchmark --serve", "leave one out"},
         {"--benchmark --chart a.gif", "its ending must be .png or .svg"},
         {"--serve -o x", "leave --output out"},
+        {"--serve --size 10x10", "leave --size out"},
+        {"--serve --supersample 2", "leave --supersample out"},
+        {"--serve --no-smooth", "leave --no-smooth out"},
+        {"--serve --exact", "leave --exact out"},
+        {"--serve --plain", "leave --plain out"},
+        {"--serve --zoom 0.01", "the page zooms from 0.05 to 1e+301"},
+        {"--serve --center 2000,0", "the page takes numbers from -1000 to 1000"},
+        {"--serve --julia=0,-2000", "the page takes numbers from -1000 to 1000"},
         {"--serve --engine numpy", "leave --engine out"},
         {"-o x --engine python --zoom 1e20", "only the C engine goes deeper"},
         {"-o x --bogus", "unknown option"},
@@ -167,7 +262,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_make_a_picture),       cmocka_unit_test(all_is_taken),
         cmocka_unit_test(iterations_grow_with_the_view), cmocka_unit_test(deep_is_where_doubles_end),
-        cmocka_unit_test(refusals_name_the_remedy),
+        cmocka_unit_test(refusals_name_the_remedy),      cmocka_unit_test(thin_views_are_tried_whole),
+        cmocka_unit_test(choosing_can_be_interrupted),   cmocka_unit_test(parts_are_computed_in_pieces),
+        cmocka_unit_test(pieces_make_the_whole),         cmocka_unit_test(workers_are_as_many_as_a_team_has),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,8 +8,20 @@
 
 #include "cli/fractal_paint.c"
 #include "cli/fractal_palette.c"
-#include "cli/fractal_tiles.c"
 #include "cli/fractal_view.c"
+
+/* What stands in for choosing the iterations where a test says so. */
+static _Atomic(enum sw_status (*)(struct sw_fractal_view *)) limit_choose;
+
+static enum sw_status limit_hook(struct sw_fractal_view *view, const atomic_bool *is_cancelled, struct sw_error *err) {
+    enum sw_status (*choose)(struct sw_fractal_view *) = atomic_load(&limit_choose);
+    enum sw_status status = choose ? choose(view) : sw_fractal_view_limit(view, is_cancelled, err);
+    return status && choose ? sw_fail(err, status, "as the test wants it") : status;
+}
+
+#define sw_fractal_view_limit limit_hook
+
+#include "cli/fractal_tiles.c"
 
 #define ENDLESS 50000000u
 #define PATIENCE_NS (60 * SW_NS_PER_S) /* only what hangs takes so long */
@@ -155,6 +167,121 @@ static void stopping_gives_all_back(void **state) {
     sw_tiles_close(tiles);
 }
 
+static struct sw_tiles *stopped;
+static atomic_bool is_choosing;
+
+/* Takes until the stop has come. */
+static enum sw_status slow_choose(struct sw_fractal_view *view) {
+    bool is_stopping = false;
+    atomic_store(&is_choosing, true);
+    while (!is_stopping) {
+        pthread_mutex_lock(&stopped->lock);
+        is_stopping = stopped->is_stopping;
+        pthread_mutex_unlock(&stopped->lock);
+        sw_clock_sleep_ns(SW_NS_PER_MS);
+    }
+    view->iterations = ENDLESS;
+    return SW_OK;
+}
+
+static void stopping_ends_what_is_being_opened(void **state) {
+    struct sw_fractal_view endless = endless_view();
+    struct sw_tile slow;
+    stopped = opened(1);
+    endless.iterations = 0;
+    atomic_store(&limit_choose, slow_choose);
+    ask(stopped, &endless, &slow, 0);
+    while (!atomic_load(&is_choosing))
+        sw_clock_sleep_ns(SW_NS_PER_MS);
+    sw_tiles_stop(stopped);
+    atomic_store(&limit_choose, NULL);
+    assert_ptr_equal(sw_tiles_take(stopped), &slow);
+    assert_int_equal(slow.status, SW_INTERRUPTED);
+    sw_tiles_close(stopped);
+}
+
+static enum sw_status starved_choose(struct sw_fractal_view *view) {
+    (void)view;
+    return SW_NOMEM;
+}
+
+static void what_had_no_memory_is_tried_again(void **state) {
+    struct sw_tiles *tiles = opened(1);
+    struct sw_fractal_view view = view_of(1, 0);
+    struct sw_tile tile;
+    atomic_store(&limit_choose, starved_choose);
+    ask(tiles, &view, &tile, 0);
+    assert_ptr_equal(take(tiles), &tile);
+    assert_int_equal(tile.status, SW_NOMEM);
+    atomic_store(&limit_choose, NULL);
+    ask(tiles, &view, &tile, 0);
+    assert_ptr_equal(take(tiles), &tile);
+    assert_int_equal(tile.status, SW_OK);
+    sw_buf_release(&tile.png);
+    end(tiles);
+}
+
+static struct sw_tile_scene *scene_of(struct sw_tiles *tiles, const struct sw_fractal_view *view) {
+    pthread_mutex_lock(&tiles->lock);
+    struct sw_tile_scene *scene = tiles->scenes;
+    while (scene && !scene_fits(scene, view))
+        scene = scene->next;
+    pthread_mutex_unlock(&tiles->lock);
+    return scene;
+}
+
+static void draw_one(struct sw_tiles *tiles, const struct sw_fractal_view *view) {
+    struct sw_tile tile;
+    ask(tiles, view, &tile, 0);
+    assert_ptr_equal(take(tiles), &tile);
+    assert_int_equal(tile.status, SW_OK);
+    sw_buf_release(&tile.png);
+}
+
+/* A view nobody waited for goes, and takes no other with it. */
+static void cancelled_views_leave_the_others(void **state) {
+    struct sw_tiles *tiles = opened(1);
+    struct sw_fractal_view first = view_of(2, 100), second = view_of(3, 100), third = view_of(4, 100);
+    struct sw_fractal_view endless = endless_view(), dropped = view_of(5, 100);
+    struct sw_tile slow, unwanted;
+    draw_one(tiles, &first);
+    draw_one(tiles, &second);
+    struct sw_tile_scene *kept[2] = {scene_of(tiles, &first), scene_of(tiles, &second)};
+    assert_true(kept[0] && kept[1]);
+    ask(tiles, &endless, &slow, 0); /* so that the next one stays where it is until it is dropped */
+    ask(tiles, &dropped, &unwanted, 0);
+    sw_tiles_cancel(tiles, &unwanted);
+    sw_tiles_cancel(tiles, &slow);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(take(tiles)->status, SW_INTERRUPTED);
+    draw_one(tiles, &third);
+    assert_null(scene_of(tiles, &dropped));
+    assert_ptr_equal(scene_of(tiles, &first), kept[0]);
+    assert_ptr_equal(scene_of(tiles, &second), kept[1]);
+    end(tiles);
+}
+
+static void large_views_are_not_kept(void **state) {
+    struct sw_tiles *tiles = opened(1);
+    struct sw_fractal_view deep = view_of(1e20, 20000), flat = view_of(2, 100);
+    draw_one(tiles, &flat);
+    draw_one(tiles, &deep);
+    struct sw_tile_scene *scene = scene_of(tiles, &deep);
+    assert_non_null(scene);
+    struct sw_zoom_facts facts;
+    sw_zoom_get_facts(scene->opened.zoom, &facts);
+    assert_true(facts.orbit_length > 0);
+    assert_int_equal(scene->bytes, (uint64_t)facts.orbit_length * ORBIT_POINT_BYTES);
+    pthread_mutex_lock(&tiles->lock);
+    scene->bytes = SCENES_BYTES + 1; /* as of an orbit that would take seconds */
+    scene->used = 0;                 /* the oldest */
+    scenes_trim(tiles);
+    pthread_mutex_unlock(&tiles->lock);
+    assert_null(scene_of(tiles, &deep));
+    assert_non_null(scene_of(tiles, &flat));
+    end(tiles);
+}
+
 static void deep_views_are_kept_and_let_go(void **state) {
     struct sw_tiles *tiles = opened(2);
     struct sw_tile tile;
@@ -168,7 +295,7 @@ static void deep_views_are_kept_and_let_go(void **state) {
         unsigned scenes = 0;
         for (const struct sw_tile_scene *scene = tiles->scenes; scene; scene = scene->next)
             scenes++;
-        assert_in_range(scenes, 1, SCENES_KEPT + 1);
+        assert_int_equal(scenes, i < (int)SCENES_KEPT ? i + 1 : (int)SCENES_KEPT);
     }
     end(tiles);
 }
@@ -212,6 +339,10 @@ int main(void) {
         cmocka_unit_test(there_are_no_others),
         cmocka_unit_test(cancelled_tiles_make_way),
         cmocka_unit_test(stopping_gives_all_back),
+        cmocka_unit_test(stopping_ends_what_is_being_opened),
+        cmocka_unit_test(what_had_no_memory_is_tried_again),
+        cmocka_unit_test(cancelled_views_leave_the_others),
+        cmocka_unit_test(large_views_are_not_kept),
         cmocka_unit_test(deep_views_are_kept_and_let_go),
         cmocka_unit_test(interest_comes_and_goes),
         cmocka_unit_test(memory_may_run_out),

@@ -137,6 +137,52 @@ static void test_handle_outlives_connection(void **state) {
     close(fd);
 }
 
+/* The end of input alone does not tell whether the peer still reads: by default it does. */
+static void test_peer_done_before_the_answer(void **state) {
+    struct app *app = *state;
+    start(app);
+    int fd = dial(&app->world);
+    say(&app->world, fd, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    shutdown(fd, SHUT_WR);
+    while (app->requests == 0) {
+        turn(&app->world);
+    }
+    for (int i = 0; i < 5; i++) {
+        turn(&app->world);
+    }
+    assert_int_equal(app->close_count, 0);
+    assert_int_equal(sw_http_respond_text(app->late, 200, NULL, SW_STR("late")), SW_OK);
+    hear_end(&app->world, fd, &app->heard);
+    assert_int_equal(count_of(&app->heard, "late"), 1);
+    close(fd);
+}
+
+static void test_ends_with_peer(void **state) {
+    struct app *app = *state;
+    app->options.ends_with_peer = true;
+    start(app);
+    for (size_t i = 1; i <= 2; i++) { /* with its request, and later */
+        int fd = dial(&app->world);
+        say(&app->world, fd, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+        while (i == 2 && app->requests < i) {
+            turn(&app->world);
+        }
+        close(fd); /* all is read, so no reset */
+        while (app->requests < i) {
+            turn(&app->world);
+        }
+        turn_until_idle(&app->world);
+        assert_int_equal(app->close_count, i);
+        assert_int_equal(app->close_status, SW_CLOSED);
+    }
+    int fd = dial(&app->world); /* what was answered gets there */
+    say(&app->world, fd, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    shutdown(fd, SHUT_WR);
+    hear_end(&app->world, fd, &app->heard);
+    assert_int_equal(count_of(&app->heard, "\r\n\r\n/hello"), 1);
+    close(fd);
+}
+
 static void test_head_and_bodiless(void **state) {
     struct app *app = *state;
     start(app);
@@ -394,6 +440,8 @@ int main(void) {
         T(test_many_pipelined),
         T(test_async_answers_keep_order),
         T(test_handle_outlives_connection),
+        T(test_peer_done_before_the_answer),
+        T(test_ends_with_peer),
         T(test_head_and_bodiless),
         T(test_http10),
         T(test_continue),

@@ -12,8 +12,6 @@ const KEY_STEP = 0.2; /* of the view */
 const SHOWN_DIGITS = 42;
 
 interface Defaults {
-  version: string;
-  workers: number;
   palettes: { name: string; looks: string }[];
 }
 

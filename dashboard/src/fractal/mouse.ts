@@ -1,4 +1,4 @@
-/* mouse.ts - Zooming and panning: a box by dragging, the wheel, Shift and drag, two fingers on a touch screen. */
+/* mouse.ts - Zooming and panning: a box by dragging, the wheel, Shift and drag; a tap on a touch screen. */
 import type { Point, Size, View } from "./view";
 import { panned, zoomed, zoomedInto } from "./view";
 

@@ -98,13 +98,20 @@ export function tileUrl(view: View, size: Size, tile: Tile): string {
   return `tile?${plain(parameters)}`;
 }
 
+/* Whether points at half the distance of the pixels are still apart enough to be computed. */
+function hasRoomBetween(view: View, size: Size): boolean {
+  return HEIGHT / view.zoom / (2 * size.height) >= (view.kind === "mandelbrot" ? 1e-305 : 2e-15);
+}
+
 /* The command that draws this view. */
 export function commandOf(view: View, size: Size): string {
   const words = ["sidewinder fractal", `--size ${size.width}x${size.height}`, `--kind ${view.kind}`];
   if (view.kind === "julia") words.push(`--julia=${view.julia.join(",")}`);
   words.push(`--center=${view.re},${view.im}`, `--zoom ${String(view.zoom).replace("+", "")}`);
   if (view.iterations > 0) words.push(`--iterations ${view.iterations}`);
-  words.push(`--palette ${view.palette}`, "--supersample 2", "-o fractal.png");
+  words.push(`--palette ${view.palette}`);
+  if (hasRoomBetween(view, size)) words.push("--supersample 2");
+  words.push("-o fractal.png");
   return words.join(" ");
 }
 
