@@ -57,6 +57,7 @@ class Job:
         failure_type: Callable[[BaseException], object] | None = ...,
     ) -> Self: ...
     def take(self) -> Any: ...
+    def note_try(self, index: int, /) -> int: ...
     @property
     def is_ready(self) -> bool: ...
     @property
@@ -66,8 +67,6 @@ class Job:
 
 @final
 class Core:
-    in_flight: int
-    done: int
     def __new__(
         cls, segment: Segment, wake_fd: int, control_fd: int, unpack_error: Callable[[bytes], BaseException]
     ) -> Self: ...

@@ -24,7 +24,9 @@ import threading
 import time
 import warnings
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from threading import get_ident
 from typing import Any, TypeVar
 
 from sidewinder import _pool, pool_worker
@@ -32,7 +34,7 @@ from sidewinder.pool_error import BrokenPool, RemoteTraceback, WorkerDied, descr
 from sidewinder.pool_function import pack_function
 from sidewinder.pool_progress import Bar
 from sidewinder.pool_result import AsyncResult, Failure, ResultStream, with_callbacks
-from sidewinder.pool_worker import MESSAGE, Settings, run_template
+from sidewinder.pool_worker import MESSAGE, THREAD_VARIABLES, Settings, run_template
 
 __all__ = ["AsyncResult", "BrokenPool", "Pool", "RemoteTraceback", "ResultStream", "WorkerDied"]
 
@@ -43,6 +45,7 @@ READY, FEED, ATTEND, DELIVER, TICK, IDLE = range(6)
 LIST, ORDERED, UNORDERED = range(3)
 ONE, STAR, KEYWORDS = range(3)
 FUTILE_STARTS = 3  # workers of one lane that died while they started, one after another: then the pool is broken
+FUTILE_TURNS = 3  # failures of the thread behind submit(), one after another: then the pool is broken
 LINGER_S = 0.2  # how long the thread behind submit() waits for more work before it ends
 SERVER = "sidewinder-pool"  # the name of that thread
 END_S = 10.0  # how long the template may take to end its workers before it is killed
@@ -59,6 +62,12 @@ def _nanoseconds(timeout: float | None) -> int:
     if not timeout > 0:
         raise ValueError(f"a time-out of {timeout} s is not possible; it must be above 0")
     return max(1, int(timeout * 1e9))
+
+
+def _report(error: BaseException) -> None:
+    """Says what the thread behind submit() met, as the end of a thread does."""
+    thread = threading.current_thread()
+    threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, thread)))
 
 
 def _end_template(owner: int, control: socket.socket, pid: int) -> None:
@@ -141,16 +150,21 @@ class Pool:
         self._settings = Settings(initializer, tuple(initargs), max_tasks_per_worker or 0, blas_threads)
         self._owner = os.getpid()
         self._token = threading.Lock()  # held by the thread that runs the core
-        self._lock = threading.Lock()  # of the fields below
+        self._holders: set[int] = set()  # the threads that hold the token or reach for it
+        self._busy: list[int] = []  # the threads that feed a job or wait for it, once for each
         self._waiters: list[threading.Event] = []
+        self._lock = threading.Lock()  # of _server and _work
         self._server: threading.Thread | None = None
         self._work = threading.Event()
         self._functions: dict[Any, tuple[int, bytes]] = {}
-        self._tries: dict[tuple[int, int], int] = {}
+        self._dead: list[tuple[int, int]] = []  # workers that are not buried yet: lane, wait status
+        self._late: deque[Callable[[], object]] = deque()  # calls that _deliver() owes when the pool is broken
         self._futile = [0] * workers
         self._pids: list[int | None] = [None] * workers
+        self._alive = workers  # how many the template was told to start, less those it has buried
         self._is_closed = False
         self._is_ending = False
+        self._is_doomed = False  # terminate() was called where it could not act
         self._broken: BaseException | None = None
         self._start()
 
@@ -159,14 +173,17 @@ class Pool:
     def _start(self) -> None:
         self._segment = _pool.Segment(self._workers)
         self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            try:
-                pid = self._fork(control, theirs) if self._start_method == "fork" else self._launch(theirs)
-            except BaseException:
-                control.close()
-                os.close(self._wake_fd)
-                raise
+        try:
+            control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                try:
+                    pid = self._fork(control, theirs) if self._start_method == "fork" else self._launch(theirs)
+                except BaseException:
+                    control.close()
+                    raise
+        except BaseException:
+            os.close(self._wake_fd)
+            raise
         self._control = control
         self._template = pid
         self._finalizer = weakref.finalize(self, _end_template, self._owner, control, pid)
@@ -190,27 +207,30 @@ class Pool:
         return pid
 
     def _launch(self, theirs: socket.socket) -> int:
-        import subprocess
         from multiprocessing import spawn
 
         preparation = spawn.get_preparation_data("sidewinder-pool")
         preparation.pop("authkey", None)
+        packed = pickle.dumps((preparation, pickle.dumps(self._settings, 5)), 5)
         start_fd = os.memfd_create("sidewinder-pool-start", 0)
-        with open(start_fd, "r+b", closefd=False) as file:
-            pickle.dump((preparation, pickle.dumps(self._settings, 5)), file)
-            file.seek(0)
+        try:
+            with open(start_fd, "r+b", closefd=False) as file:
+                file.write(packed)
+                file.seek(0)
+            return self._execute(theirs, start_fd)
+        finally:
+            os.close(start_fd)
+
+    def _execute(self, theirs: socket.socket, start_fd: int) -> int:
+        import subprocess
+
         fds = (theirs.fileno(), self._segment.fd, self._wake_fd, start_fd)
         program = f"import sys; sys.path[:] = {sys.path!r}; from sidewinder.pool_worker import main; main({', '.join(map(str, fds))}, {self._owner})"
         flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
         environment = dict(os.environ)
         if self._settings.blas_threads:
-            from sidewinder.pool_worker import THREAD_VARIABLES
-
             environment.update(dict.fromkeys(THREAD_VARIABLES, str(self._settings.blas_threads)))
-        try:
-            child = subprocess.Popen([sys.executable, *flags, "-c", program], pass_fds=fds, env=environment)
-        finally:
-            os.close(start_fd)
+        child = subprocess.Popen([sys.executable, *flags, "-c", program], pass_fds=fds, env=environment)
         child.returncode = 0  # we wait for it ourselves
         return child.pid
 
@@ -225,6 +245,7 @@ class Pool:
         for lane in self._core.take_condemned():
             self._order(b"K", lane)
         while self._broken is None:
+            self._bury_all()
             try:
                 message = self._control.recv(200_000, socket.MSG_DONTWAIT)
             except BlockingIOError:
@@ -240,10 +261,13 @@ class Pool:
             if letter == b"B":
                 self._pids[lane] = number
             elif letter == b"D":
-                self._bury(lane, number)
+                self._dead.append((lane, number))
             elif letter == b"I":
                 error = BrokenPool("the initializer of a worker raised an exception")
-                error.__cause__ = unpack_error(message[MESSAGE.size :])
+                try:
+                    error.__cause__ = unpack_error(message[MESSAGE.size :])
+                except Exception as reason:  # it cannot be loaded here
+                    error.__cause__ = reason
                 self._break(error)
 
     def _wait_template(self) -> str:
@@ -252,46 +276,73 @@ class Pool:
         except ChildProcessError:
             return "ended"
 
-    def _bury(self, lane: int, status: int) -> None:
+    def _bury_all(self) -> None:
+        """Buries the dead. One whose last results cannot be read because of a signal's handler is buried next time."""
+        while self._dead and self._broken is None:
+            lane, status = self._dead[0]
+            is_ready = self._core.is_ready(lane)
+            running = self._core.died(lane)
+            del self._dead[0]
+            self._alive -= 1
+            try:
+                self._bury(lane, status, is_ready, running)
+            finally:
+                if self._broken is None and not self._is_ending:
+                    self._alive += 1
+                    self._order(b"S", lane)
+
+    def _bury(self, lane: int, status: int, is_ready: bool, running: tuple[_pool.Job, int, bool] | None) -> None:
         pid, self._pids[lane] = self._pids[lane], None
-        self._futile[lane] = 0 if status == 0 or self._core.is_ready(lane) else self._futile[lane] + 1
-        running = self._core.died(lane)
+        self._futile[lane] = 0 if is_ready else self._futile[lane] + 1
         how, number, code = describe_exit(status)
         if running is not None:
             job, index, is_late = running
             self._mourn(job, index, is_late, (pid, how, number, code))
         if self._futile[lane] >= FUTILE_STARTS:
             self._break(BrokenPool(f"workers die while they start: the last one {how}"))
-        elif not self._is_ending:
-            self._order(b"S", lane)
 
     def _mourn(
         self, job: _pool.Job, index: int, is_late: bool, death: tuple[int | None, str, int | None, int | None]
     ) -> None:
         """What becomes of the task that a dead worker was running."""
         pid, how, number, code = death
-        key = (id(job), index)
-        tries = self._tries.pop(key, 0)
+        tries = job.note_try(index)
+        error: BaseException
         if is_late:
-            self._core.fail(job, index, TimeoutError("the task ran out of its time; its worker was killed"))
-        elif tries < self._retries and index in job.kept:
-            self._tries[key] = tries + 1
-            self._core.retry(job, index, job.kept[index])
+            error = TimeoutError("the task ran out of its time; its worker was killed")
+        elif tries <= self._retries and index in job.kept:
+            try:
+                self._core.retry(job, index, job.kept[index])
+                return
+            except Exception as reason:  # its argument cannot be pickled any more
+                error = reason
+            except BaseException as interrupt:  # of a signal's handler
+                self._core.fail(job, index, interrupt)
+                raise
         else:
-            again = f" in its attempt {tries + 1}" if tries else ""
-            text = f"worker process {pid} {how} while it ran task {index}{again}"
-            self._core.fail(job, index, WorkerDied(text, number, code))
+            again = f" in its attempt {tries}" if tries > 1 else ""
+            error = WorkerDied(f"worker process {pid} {how} while it ran task {index}{again}", number, code)
+        self._core.fail(job, index, error)
 
     def _break(self, error: BaseException) -> None:
         """Ends all processes; every task that has no result fails with `error`. With the token only."""
         self._broken = error
         self._is_closed = self._is_ending = True
-        self._finalizer()
-        self._core.abandon(error)
-        for job in self._core.take_queue():
-            self._core.cancel(job)
-            if hasattr(job, "done_callback") and job.done_callback is not None:
-                job.done_callback()
+        try:
+            self._finalizer()
+        finally:
+            self._core.abandon(error)
+            for job in self._core.take_queue():
+                self._give_up(job)
+
+    def _give_up(self, job: _pool.Job) -> None:
+        """After the pool broke: ends a job, which may have been handed to workers that are no more."""
+        assert self._broken is not None
+        self._core.abandon(self._broken)
+        self._core.cancel(job)
+        callback = job.done_callback
+        if callback is not None:
+            self._late.append(callback)
 
     # Driving
 
@@ -301,51 +352,130 @@ class Pool:
         if self._is_closed:
             raise ValueError("the pool is closed")
 
+    def _check_owner(self) -> None:
+        if os.getpid() != self._owner:
+            raise RuntimeError("this pool belongs to the process that made it; make one in this process")
+
+    def _enter(self) -> None:
+        """This thread works for a job that may have more tasks yet: join() waits for it."""
+        self._busy.append(get_ident())
+
+    def _exit(self) -> None:
+        self._busy.remove(get_ident())
+        if self._is_closed:
+            self._wake()
+
     def _feed(self, job: _pool.Job) -> None:
-        if job.wants_feed and self._core.has_room:
+        if job.wants_feed and self._broken is None and self._core.has_room:
             self._core.feed(job)
 
+    def _feed_ahead(self, job: _pool.Job) -> None:
+        self._enter()
+        try:
+            self._feed(job)
+        finally:
+            self._exit()
+
     def _deliver(self) -> None:
-        for callback in self._core.take_deliveries():
-            callback()
+        """Calls who waited for a job. Not with the token: they may use the pool. One that fails does not stop the rest."""
+        failure: BaseException | None = None
+        callbacks = deque(self._core.take_deliveries())
+        while callbacks or self._late:
+            try:
+                callback = (callbacks or self._late).popleft()
+            except IndexError:
+                break  # another thread was faster
+            try:
+                callback()
+            except BaseException as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     def _drive(self, job: _pool.Job, bar: Bar | None = None, deadline_ns: int | None = None) -> bool:
         """Returns once the job is ready; False at the deadline, on the monotonic clock."""
-        while True:
-            self._feed(job)
-            if job.is_ready:
-                return True
-            now = time.monotonic_ns()
-            if deadline_ns is not None and now >= deadline_ns:
-                return False
-            tick = deadline_ns or 0
-            if bar is not None:
-                bar.show(job.done)
-                tick = min(tick or bar.next_ns, bar.next_ns)
-            if self._token.acquire(blocking=False):
-                try:
-                    self._run(job, tick)
-                finally:
-                    self._release()
-            else:
-                self._stand_by(job, None if not tick else max(0.0, (tick - now) / 1e9))
+        self._enter()
+        try:
+            while not self._is_settled(job):
+                now = time.monotonic_ns()
+                if deadline_ns is not None and now >= deadline_ns:
+                    return False
+                tick = deadline_ns or 0
+                if bar is not None:
+                    bar.show(job.done)
+                    tick = min(tick or bar.next_ns, bar.next_ns)
+                if self._take(0):
+                    try:
+                        self._run(job, tick)
+                    finally:
+                        self._release()
+                else:
+                    self._stand_by(job, None if not tick else max(0.0, (tick - now) / 1e9))
+                self._deliver()
+        finally:
+            self._exit()
+        return True
+
+    def _is_settled(self, job: _pool.Job) -> bool:
+        """Hands over what there is room for; whether there is nothing to wait for."""
+        self._feed(job)
+        if self._broken is not None and not job.is_ready:
+            self._give_up(job)
             self._deliver()
+        return job.is_ready
 
     def _run(self, job: _pool.Job | None, tick_ns: int = 0) -> int:
+        """Runs the core until there is something to do elsewhere. With the token only."""
+        end = ATTEND
+        if self._broken is None and not self._dead and not self._is_doomed:
+            end = self._core.run(job, tick_ns)
+        if self._broken is None and self._is_doomed:
+            self._break(ValueError("the pool was terminated"))
         if self._broken is not None:
             return IDLE
-        end = self._core.run(job, tick_ns)
         if end == ATTEND:
             self._attend()
         return end
 
+    def _turn(self) -> int:
+        self._take()
+        try:
+            return self._run(None)
+        finally:
+            self._release()
+
+    def _take(self, timeout: float = -1) -> bool:
+        """Takes the token; False if that was not possible in `timeout` seconds (-1: no limit)."""
+        me = get_ident()
+        holders = self._holders
+        if me in holders:
+            raise RuntimeError("the handler of a signal cannot wait for the pool that the same thread is running")
+        is_taken = False
+        holders.add(me)  # before: a signal's handler may run as soon as the token is taken
+        try:
+            is_taken = self._token.acquire(True, timeout)
+        finally:
+            if not is_taken:
+                holders.discard(me)
+        return is_taken
+
     def _release(self) -> None:
         self._token.release()
+        self._holders.discard(get_ident())
+        if self._waiters:
+            self._wake()
+        if self._is_doomed:
+            self.terminate()
+
+    def _wake(self) -> None:
         for event in self._waiters[:]:
             event.set()
 
     def _stand_by(self, job: _pool.Job, timeout: float | None) -> None:
         """Another thread runs the core: waits until there is something to do here, or that thread stops."""
+        self._check_owner()  # in a forked copy the token may be held for ever
+        if self._is_doomed:
+            self.terminate()
         event = threading.Event()
         self._waiters.append(event)
         job.waiter = event.set
@@ -358,13 +488,20 @@ class Pool:
                 del job.waiter
 
     def _serve(self) -> None:
-        """The thread behind submit(): runs the core while there are tasks."""
+        """The thread behind submit(): runs the core while there are tasks. Nothing ends it before, or futures would hang."""
+        failures = 0
         while True:
-            with self._token:
-                end = self._run(None)
-            for event in self._waiters[:]:
-                event.set()
-            self._deliver()
+            end = FEED
+            try:
+                end = self._turn()
+                failures = 0
+            except BaseException as error:  # of code that ran while a task was written or a result read
+                failures += 1
+                self._survive(error, failures)
+            try:
+                self._deliver()
+            except BaseException as error:  # of a callback
+                _report(error)
             if end != IDLE or self._work.wait(LINGER_S):
                 self._work.clear()
                 continue
@@ -373,8 +510,29 @@ class Pool:
                     self._server = None
                     return
 
+    def _survive(self, error: BaseException, failures: int) -> None:
+        _report(error)
+        if failures < FUTILE_TURNS:
+            return
+        broken = BrokenPool(f"the pool's thread cannot go on: {type(error).__name__}: {error}")
+        broken.__cause__ = error
+        self._take()
+        try:
+            if self._broken is None:
+                self._break(broken)
+        finally:
+            self._release()
+
     def _enqueue(self, job: _pool.Job) -> None:
-        self._core.enqueue(job)
+        try:
+            self._core.enqueue(job)
+        except BaseException:
+            self._core.cancel(job)
+            raise
+        if self._broken is not None:
+            self._give_up(job)
+            self._deliver()
+            return
         with self._lock:
             self._work.set()
             if self._server is None:
@@ -525,21 +683,21 @@ class Pool:
         return result
 
     def _start_async(
-        self, call: int, function: Callable[..., Any], items: Sequence[Any], options: _Options, is_one: bool
+        self, job: _pool.Job, is_one: bool, callbacks: tuple[Callable[..., object] | None, ...] = (None, None)
     ) -> AsyncResult[Any]:
-        job = self._job(LIST, call, function, items, options)
-        future: AsyncResult[Any] = AsyncResult(self, job)
+        future: AsyncResult[Any] = with_callbacks(AsyncResult(self, job), *callbacks)
 
         def done() -> None:
-            if not future.set_running_or_notify_cancel():
+            if not future._claim():
                 return
             if job.is_cancelled:
+                self._forget(job)
                 future.set_exception(job.error or self._broken or ValueError("the pool was terminated"))
             else:
                 future.set_result(job.results[0] if is_one else job.results)
 
-        if not items:
-            done()
+        if job.is_complete:
+            done()  # it has no tasks
             return future
         job.done_callback = done
         self._enqueue(job)
@@ -547,8 +705,11 @@ class Pool:
 
     def submit(self, function: Callable[..., R], /, *args: Any, **kwargs: Any) -> AsyncResult[R]:
         """A future of ``function(*args, **kwargs)``, as concurrent.futures.Executor.submit gives it."""
-        call, item = (KEYWORDS, (args, kwargs)) if kwargs else (STAR, args)
-        return self._start_async(call, function, (item,), _Options(), True)
+        return self._start_async(self._job_of_one(function, args, kwargs), True)
+
+    def _job_of_one(self, function: Callable[..., Any], args: Sequence[Any], kwds: Mapping[str, Any]) -> _pool.Job:
+        call, item = (KEYWORDS, (tuple(args), dict(kwds))) if kwds else (STAR, tuple(args))
+        return self._job(LIST, call, function, (item,), _Options())
 
     def apply_async(
         self,
@@ -559,8 +720,7 @@ class Pool:
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> AsyncResult[R]:
         """As :meth:`submit`; the callbacks get the result, or the error, in another thread."""
-        future: AsyncResult[R] = self.submit(function, *args, **(kwds or {}))
-        return with_callbacks(future, callback, error_callback)
+        return self._start_async(self._job_of_one(function, args, kwds or {}), True, (callback, error_callback))
 
     def map_async(
         self,
@@ -571,8 +731,8 @@ class Pool:
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> AsyncResult[list[R]]:
         """As :meth:`map`, without waiting."""
-        future = self._start_async(ONE, function, list(iterable), _Options(chunksize), False)
-        return with_callbacks(future, callback, error_callback)
+        job = self._job(LIST, ONE, function, list(iterable), _Options(chunksize))
+        return self._start_async(job, False, (callback, error_callback))
 
     def starmap_async(
         self,
@@ -583,8 +743,8 @@ class Pool:
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> AsyncResult[list[R]]:
         """As :meth:`starmap`, without waiting."""
-        future = self._start_async(STAR, function, list(iterable), _Options(chunksize), False)
-        return with_callbacks(future, callback, error_callback)
+        job = self._job(LIST, STAR, function, list(iterable), _Options(chunksize))
+        return self._start_async(job, False, (callback, error_callback))
 
     # The end
 
@@ -593,12 +753,20 @@ class Pool:
         self._is_closed = True
 
     def terminate(self) -> None:
-        """Kills the workers; tasks without a result fail with ValueError."""
+        """Kills the workers; tasks without a result fail with ValueError.
+
+        The handler of a signal may call it: where the signal came while this thread ran the pool, workers are killed
+        when the handler has returned.
+        """
         if self._broken is not None or os.getpid() != self._owner:
             return
         self._is_closed = True
+        if get_ident() in self._holders:
+            self._is_doomed = True
+            self._core.kick()
+            return
         self._core.kick()
-        while not self._token.acquire(timeout=0.05):
+        while not self._take(0.05):
             self._core.kick()
         try:
             if self._broken is None:
@@ -609,36 +777,58 @@ class Pool:
 
     def join(self) -> None:
         """Waits for all tasks, then for the workers to leave. Raises ValueError unless :meth:`close` or
-        :meth:`terminate` was called."""
+        :meth:`terminate` was called. What a stream has not taken from its source by then is not run."""
+        self._check_owner()
         if not self._is_closed:
             raise ValueError("the pool still takes tasks; close() it first")
         end = FEED
-        while self._broken is None and end != IDLE:
-            with self._token:
-                end = self._run(None)
+        while self._broken is None and not (end == IDLE and self._is_alone()):
+            if end == IDLE:
+                self._await_others()
+            end = self._turn()
             self._deliver()
         self._leave()
 
+    def _is_alone(self) -> bool:
+        """Whether no other thread is busy with a job."""
+        me = get_ident()
+        return all(ident == me for ident in self._busy[:])
+
+    def _await_others(self) -> None:
+        event = threading.Event()
+        self._waiters.append(event)
+        try:
+            if not self._is_alone() and self._broken is None:
+                event.wait()
+        finally:
+            self._waiters.remove(event)
+
     def _leave(self) -> None:
-        """Lets the workers run to their own end, so that what they print and their exit handlers are not lost."""
-        with self._token:
+        """Lets the workers run to their own end, so that what they print and the names of their arrays are not left."""
+        self._take()
+        try:
             if self._broken is not None:
                 return
             self._is_ending = True
             self._core.close()
             poll = select.poll()
             poll.register(self._control, select.POLLIN)
-            while self._broken is None and any(pid is not None for pid in self._pids):
+            while self._broken is None and self._alive > 0:
                 if not poll.poll(END_S * 1000):
                     break
                 self._attend()
             if self._broken is None:
                 self._break(ValueError("the pool is closed"))
+        finally:
+            self._release()
+        self._deliver()
 
     def __enter__(self) -> Pool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if os.getpid() != self._owner:
+            return  # a forked child leaves its parent's pool alone
         if kind is None:
             self.close()
             self.join()
@@ -648,11 +838,13 @@ class Pool:
     @property
     def pids(self) -> list[int]:
         """The workers' process ids, as far as they are known; a worker that is being replaced has none."""
-        if self._broken is None and self._token.acquire(blocking=False):
+        is_free = os.getpid() == self._owner and get_ident() not in self._holders
+        if is_free and self._broken is None and self._take(0):
             try:
                 self._attend()
             finally:
                 self._release()
+            self._deliver()
         return [pid for pid in self._pids if pid is not None]
 
     def __repr__(self) -> str:

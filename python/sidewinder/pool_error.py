@@ -50,8 +50,13 @@ def unpack_error(packed: bytes) -> BaseException:
     return error
 
 
-def pack_error(error: BaseException) -> bytes:
-    """An exception and the text of its traceback, as bytes. One that cannot be pickled is replaced by its description."""
+def _describe(error: BaseException) -> str:
+    return f"{type(error).__module__}.{type(error).__qualname__}: {error}"
+
+
+def pack_error(error: BaseException, limit: int | None = None) -> bytes:
+    """An exception and the text of its traceback, as bytes. One that cannot be pickled, or takes more than `limit`
+    bytes, is replaced by its description."""
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     if not isinstance(error, Exception):
         # Raised where the result is asked for, SystemExit or KeyboardInterrupt would end the owner.
@@ -60,10 +65,13 @@ def pack_error(error: BaseException) -> bytes:
         packed = pickle.dumps((error, text), 5)
         pickle.loads(packed)
     except Exception:
-        described = f"{type(error).__module__}.{type(error).__qualname__}: {error}"
+        described = _describe(error)
         packed = pickle.dumps(
             (RuntimeError(f"the task raised an exception that cannot be pickled: {described}"), text), 5
         )
+    if limit is not None and len(packed) > limit:
+        letters = limit // 10  # a letter takes 4 bytes at most
+        packed = pickle.dumps((RuntimeError(_describe(error)[:letters]), text[-letters:]), 5)
     return packed
 
 

@@ -40,9 +40,15 @@ class _Call:
         return self.parts
 
 
+def _is_builtin(function: object) -> bool:
+    """Whether it is a function of a C module; a method of an object, such as ``{}.get``, has the same type."""
+    home = getattr(function, "__self__", None)
+    return isinstance(function, types.BuiltinFunctionType) and (home is None or isinstance(home, types.ModuleType))
+
+
 def pack_function(function: Callable[..., Any]) -> tuple[bytes, bool]:
     """The function for a worker, and whether it is only named, so that the bytes stay right."""
-    is_plain = isinstance(function, (types.FunctionType, types.BuiltinFunctionType, type))
+    is_plain = isinstance(function, (types.FunctionType, type)) or _is_builtin(function)
     try:
         return pickle.dumps(function, 5), is_plain
     except (pickle.PicklingError, AttributeError):

@@ -55,9 +55,21 @@ class AsyncResult(Future[R]):
     def cancel(self) -> bool:
         """Cancels the task unless it is done; one that has begun runs on, and its result is dropped."""
         is_cancelled = super().cancel()
-        if is_cancelled and self._pool is not None and self._job is not None:
-            self._pool._forget(self._job)
+        job = self._take_job() if is_cancelled else None
+        if job is not None:
+            self.set_running_or_notify_cancel()  # wait() returns only from then on
+            if self._pool is not None:
+                self._pool._forget(job)
         return is_cancelled
+
+    def _take_job(self) -> _pool.Job | None:
+        """The job, for the one who ends the future: only the first call gets it."""
+        job: _pool.Job | None = self.__dict__.pop("_job", None)
+        return job
+
+    def _claim(self) -> bool:
+        """Whether the caller is to give the future its result: nobody did, and it was not cancelled."""
+        return self._take_job() is not None and self.set_running_or_notify_cancel()
 
 
 class ResultStream(Generic[R]):
@@ -69,7 +81,7 @@ class ResultStream(Generic[R]):
         self._bar = bar
         self._refill = max(1, limit // 4)
         self._since = 0
-        pool._feed(job)
+        pool._feed_ahead(job)
 
     def __iter__(self) -> Iterator[R]:
         return self
@@ -84,7 +96,7 @@ class ResultStream(Generic[R]):
         self._since += 1
         if self._since >= self._refill:
             self._since = 0
-            self._pool._feed(job)
+            self._pool._feed_ahead(job)
         try:
             value = job.take()
         except LookupError:

@@ -6,6 +6,8 @@ each has the kernel kill it when the template ends (PR_SET_PDEATHSIG), and the t
 pidfd tells it.
 
 Messages between owner and template are datagrams: a letter, the number of a worker, an integer, and for ``I`` a pickle.
+Only the template has its end of that socket, so that the owner sees it end. What a worker has to say of its initializer
+goes to the template, which reads it when it buries the worker.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ from sidewinder.pool_error import pack_error
 __all__ = ["MESSAGE", "Settings", "main", "run_template"]
 
 is_preparing = False  # while the main module is imported here
+is_worker = False  # whether this process is a worker
 MESSAGE = struct.Struct("<cIi")
+REPORT_BYTES = 100_000  # of a message about an initializer, at most; a datagram of twice that is refused
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -63,9 +67,18 @@ def _on_idle() -> None:
         shared.forget_attached()
 
 
+def _remove_names() -> None:
+    shared = sys.modules.get("sidewinder.shared_array")
+    if shared is not None:
+        shared.remove_names()
+
+
 def _run_worker(
-    lane: int, template: int, control: socket.socket, segment: _pool.Segment, wake_fd: int, settings: Settings
+    lane: int, template: int, report: socket.socket, segment: _pool.Segment, wake_fd: int, settings: Settings
 ) -> NoReturn:
+    """Ends by os._exit: what the owner registered with atexit is the owner's, so no exit handlers run here."""
+    global is_worker
+    is_worker = True
     status = 1
     try:
         _pool.die_with_parent(template)
@@ -73,9 +86,10 @@ def _run_worker(
             try:
                 settings.initializer(*settings.initargs)
             except BaseException as error:
-                control.send(MESSAGE.pack(b"I", lane, 0) + pack_error(error)[:100_000])
+                report.send(MESSAGE.pack(b"I", lane, 0) + pack_error(error, REPORT_BYTES))
                 os._exit(1)
         _pool.work(segment, lane, wake_fd, pack_error, _on_idle, settings.max_tasks)
+        _remove_names()
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -93,6 +107,7 @@ class _Template:
         self.wake_fd = wake_fd
         self.settings = settings
         self.workers: dict[int, tuple[int, int]] = {}  # by pidfd: lane, pid
+        self.reports, self.report = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.poll = select.poll()
         self.owner_fd = os.pidfd_open(owner)
         self.poll.register(self.owner_fd, select.POLLIN)
@@ -102,10 +117,12 @@ class _Template:
         template = os.getpid()
         pid = os.fork()
         if pid == 0:
+            self.control.close()
+            self.reports.close()
             os.close(self.owner_fd)
             for fd in self.workers:
                 os.close(fd)
-            _run_worker(lane, template, self.control, self.segment, self.wake_fd, self.settings)
+            _run_worker(lane, template, self.report, self.segment, self.wake_fd, self.settings)
         fd = os.pidfd_open(pid)
         self.workers[fd] = (lane, pid)
         self.poll.register(fd, select.POLLIN)
@@ -116,7 +133,16 @@ class _Template:
         self.poll.unregister(fd)
         os.close(fd)
         _, status = os.waitpid(pid, 0)
+        self.forward()
         self.control.send(MESSAGE.pack(b"D", lane, status))
+
+    def forward(self) -> None:
+        """Tells the owner what workers said before they ended. One that finds no room for it waits for the others."""
+        while True:
+            try:
+                self.control.send(self.reports.recv(2 * REPORT_BYTES, socket.MSG_DONTWAIT))
+            except BlockingIOError:
+                return
 
     def kill(self, lane: int) -> None:
         for of, pid in self.workers.values():
@@ -194,5 +220,7 @@ def main(control_fd: int, segment_fd: int, wake_fd: int, start_fd: int, owner: i
     spawn.prepare(preparation)
     is_preparing = False
     settings = pickle.loads(settings_pickle)
+    for fd in (control_fd, segment_fd, wake_fd):
+        os.set_inheritable(fd, False)  # the programs that tasks start have no use for them
     control = socket.socket(fileno=control_fd)
     run_template(control, owner, _pool.Segment(fd=segment_fd), wake_fd, settings)

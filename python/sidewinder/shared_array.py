@@ -17,14 +17,16 @@ resource tracker takes part.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
+import sys
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sidewinder import _pool
 
@@ -56,6 +58,7 @@ _FORMATS = {
     "complex128": ("Zd", 16),
 }
 _NAMES = {letters: name for name, (letters, _) in _FORMATS.items()}
+_COMPLEX: dict[str, Literal["f", "d"]] = {"Zf": "f", "Zd": "d"}  # of their parts
 _PLAIN = {"float": "float64", "int": "int64", "complex": "complex128"}
 
 _known: weakref.WeakValueDictionary[tuple[Any, ...], SharedArray] = weakref.WeakValueDictionary()
@@ -96,6 +99,17 @@ def _read_trailer(fd: int) -> dict[str, Any]:
     return notes
 
 
+def _remove_file(path: Path, fd: int) -> None:
+    """Removes the name of a file that is open, unless the name is another file's by now.
+
+    Two processes may find the same file at once. Who has its lock may remove it, so a name can be another file's only
+    after that, and whoever comes second sees so.
+    """
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    if os.path.samestat(os.fstat(fd), path.lstat()):
+        path.unlink()
+
+
 def _remove_stale() -> None:
     """Removes the named arrays whose makers were killed."""
     for path in FOLDER.glob(PREFIX + "*"):
@@ -106,7 +120,7 @@ def _remove_stale() -> None:
         try:
             notes = _read_trailer(fd)
             if os.fstat(fd).st_uid == os.getuid() and _start_time(notes["pid"]) != notes["start"]:
-                path.unlink()
+                _remove_file(path, fd)
         except (OSError, ValueError, KeyError):
             pass
         finally:
@@ -134,6 +148,14 @@ def _link(fd: int, path: Path) -> None:
 def _unlink(owner: int, path: Path) -> None:
     if os.getpid() == owner:
         path.unlink(missing_ok=True)
+
+
+def _nest(elements: list[Any], shape: tuple[int, ...]) -> Any:
+    """The elements, in C order, as lists in lists."""
+    if len(shape) < 2:
+        return elements if shape else elements[0]
+    step = len(elements) // shape[0] if shape[0] else 0
+    return [_nest(elements[at * step :][:step], shape[1:]) for at in range(shape[0])]
 
 
 class SharedArray(_pool.SharedBlock):
@@ -234,8 +256,14 @@ class SharedArray(_pool.SharedBlock):
 
     def tolist(self) -> Any:
         """The elements as nested lists."""
+        if not self.nbytes:
+            return _nest([], self.shape)
         view = memoryview(self)
-        return view.tolist() if self.nbytes else [] if len(self.shape) < 2 else self.numpy().tolist()
+        if self.format not in _COMPLEX:
+            return view.tolist()
+        numbers = memoryview(view.tobytes()).cast(_COMPLEX[self.format])
+        pairs = zip(numbers[::2], numbers[1::2], strict=True)
+        return _nest([complex(*pair) for pair in pairs], self.shape)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -281,12 +309,24 @@ def _receive(
             os.close(fd)
             raise
         array._set(name)
-        _kept[key] = array
-        while len(_kept) > KEPT:
-            _kept.popitem(last=False)
+        if _is_worker():
+            _kept[key] = array
+            while len(_kept) > KEPT:
+                _kept.popitem(last=False)
     return array
+
+
+def _is_worker() -> bool:
+    worker = sys.modules.get("sidewinder.pool_worker")
+    return worker is not None and bool(worker.is_worker)
 
 
 def forget_attached() -> None:
     """Lets go of the arrays that were kept in case they come again; workers do so when they are idle."""
     _kept.clear()
+
+
+def remove_names() -> None:
+    """Removes the names that this process made; workers do so at their end, which runs no exit handlers."""
+    for array in list(_known.values()):
+        array.unlink()

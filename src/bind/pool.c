@@ -44,6 +44,19 @@ PyObject *pool_raise(const struct sw_error *err) {
     return NULL;
 }
 
+PyObject *pool_take_raised(void) {
+    PyObject *type;
+    PyObject *error;
+    PyObject *trace;
+    PyErr_Fetch(&type, &error, &trace);
+    PyErr_NormalizeException(&type, &error, &trace);
+    if (trace)
+        PyException_SetTraceback(error, trace);
+    Py_XDECREF(type);
+    Py_XDECREF(trace);
+    return error;
+}
+
 static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec) {
     PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
     if (type && PyModule_AddType(module, type) != 0)

@@ -40,6 +40,8 @@ struct pool_state *pool_state_of(PyTypeObject *type);
 /* Counts the forks this process is the child of: objects made before a fork belong to the parent. */
 unsigned pool_fork_count(void);
 PyObject *pool_raise(const struct sw_error *err);
+/* The raised exception, with its traceback; it is no longer raised. */
+PyObject *pool_take_raised(void);
 
 struct segment_object {
     PyObject_HEAD

@@ -1,8 +1,6 @@
 /* pool_core.c - sidewinder._pool.Core: the lanes of a pool, and what happens when one of their workers dies. */
 #include "bind/pool_core.h"
 
-#include <stddef.h>
-#include <structmember.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -110,7 +108,13 @@ static void core_dealloc(PyObject *object) {
     Py_DECREF(type);
 }
 
-static bool check_owner(const struct core_object *self) {
+void pool_core_wake(struct core_object *core) {
+    uint64_t one = 1;
+    ssize_t ignored = write(core->wake_fd, &one, sizeof one); /* at worst the counter is full, and wakes as it is */
+    (void)ignored;
+}
+
+bool pool_core_check_owner(const struct core_object *self) {
     if (self->forks == pool_fork_count())
         return true;
     PyErr_SetString(PyExc_RuntimeError, "this pool belongs to the process that made it; make one in this process");
@@ -130,22 +134,20 @@ static PyObject *none_or_null(bool is_ok) {
 
 static PyObject *core_feed(PyObject *object, PyObject *arg) {
     struct core_object *self = (struct core_object *)object;
-    struct job_object *job = check_owner(self) ? check_job(self, arg) : NULL;
+    struct job_object *job = pool_core_check_owner(self) ? check_job(self, arg) : NULL;
     return job ? none_or_null(pool_core_feed(self, job)) : NULL;
 }
 
 static PyObject *core_kick(PyObject *object, PyObject *unused) {
     struct core_object *self = (struct core_object *)object;
-    uint64_t one = 1;
     self->is_kicked = true;
-    ssize_t ignored = write(self->wake_fd, &one, sizeof one);
-    (void)ignored;
+    pool_core_wake(self);
     Py_RETURN_NONE;
 }
 
 static PyObject *core_enqueue(PyObject *object, PyObject *arg) {
     struct core_object *self = (struct core_object *)object;
-    struct job_object *job = check_owner(self) ? check_job(self, arg) : NULL;
+    struct job_object *job = pool_core_check_owner(self) ? check_job(self, arg) : NULL;
     if (!job || PyList_Append(self->queue, arg) != 0)
         return NULL;
     return none_or_null(pool_core_feed(self, NULL));
@@ -153,7 +155,7 @@ static PyObject *core_enqueue(PyObject *object, PyObject *arg) {
 
 static PyObject *core_new_function(PyObject *object, PyObject *unused) {
     struct core_object *self = (struct core_object *)object;
-    if (!check_owner(self))
+    if (!pool_core_check_owner(self))
         return NULL;
     if (++self->function_count == 0)
         self->function_count = POOL_FUNCTIONS; /* 0 means none */
@@ -209,6 +211,7 @@ static PyObject *bury(struct core_object *self, unsigned index) {
         } else {
             size_t size;
             const unsigned char *value = sw_lane_value(&lane->lane, number, &size);
+            pool_core_strip(self, task);
             is_ok = pool_core_stash(self, task, value, size) && is_ok;
         }
         Py_DECREF((PyObject *)task->job);
@@ -226,7 +229,7 @@ static PyObject *bury(struct core_object *self, unsigned index) {
 static PyObject *core_died(PyObject *object, PyObject *args) {
     struct core_object *self = (struct core_object *)object;
     unsigned index;
-    if (!PyArg_ParseTuple(args, "I:died", &index) || !check_owner(self) || !check_lane(self, index))
+    if (!PyArg_ParseTuple(args, "I:died", &index) || !pool_core_check_owner(self) || !check_lane(self, index))
         return NULL;
     if (pool_core_drain(self, index) < 0)
         return NULL;
@@ -245,7 +248,8 @@ static PyObject *core_fail(PyObject *object, PyObject *args) {
     PyObject *job;
     unsigned long long index;
     PyObject *error;
-    if (!PyArg_ParseTuple(args, "O!KO:fail", self->state->job_type, &job, &index, &error))
+    if (!PyArg_ParseTuple(args, "O!KO:fail", self->state->job_type, &job, &index, &error) ||
+        !pool_core_check_owner(self))
         return NULL;
     return none_or_null(pool_job_complete(self, (struct job_object *)job, index, Py_NewRef(error), true));
 }
@@ -255,8 +259,11 @@ static PyObject *core_retry(PyObject *object, PyObject *args) {
     PyObject *job_object;
     unsigned long long index;
     PyObject *item;
-    if (!PyArg_ParseTuple(args, "O!KO:retry", self->state->job_type, &job_object, &index, &item))
+    if (!PyArg_ParseTuple(args, "O!KO:retry", self->state->job_type, &job_object, &index, &item) ||
+        !pool_core_check_owner(self))
         return NULL;
+    if (((struct job_object *)job_object)->is_cancelled)
+        return none_or_null(pool_job_complete(self, (struct job_object *)job_object, index, NULL, false));
     struct sw_buf out = {0};
     struct pool_parcel parcel;
     struct pool_codec codec = pool_core_codec(self, 0);
@@ -264,6 +271,8 @@ static PyObject *core_retry(PyObject *object, PyObject *args) {
     if (is_ok) {
         struct sw_lane_task task = {.job = job_object, .index = index, .chain = parcel.chain, .stamp = parcel.stamp};
         is_ok = pool_core_stash(self, &task, (const unsigned char *)out.ptr, out.len);
+        if (!is_ok)
+            pool_parcel_drop(&self->arena, parcel.chain, parcel.stamp);
     }
     sw_buf_release(&out);
     return none_or_null(is_ok);
@@ -299,7 +308,7 @@ static bool cancel_in_stash(struct core_object *self, const struct job_object *j
 
 static PyObject *core_cancel(PyObject *object, PyObject *arg) {
     struct core_object *self = (struct core_object *)object;
-    struct job_object *job = check_owner(self) ? check_job(self, arg) : NULL;
+    struct job_object *job = pool_core_check_owner(self) ? check_job(self, arg) : NULL;
     if (!job)
         return NULL;
     job->is_cancelled = true;
@@ -313,6 +322,8 @@ static PyObject *core_cancel(PyObject *object, PyObject *arg) {
 
 static PyObject *core_close(PyObject *object, PyObject *unused) {
     struct core_object *self = (struct core_object *)object;
+    if (!pool_core_check_owner(self))
+        return NULL;
     for (unsigned i = 0; i < self->lane_count; i++)
         sw_lane_close(&self->lanes[i].lane);
     Py_RETURN_NONE;
@@ -320,6 +331,8 @@ static PyObject *core_close(PyObject *object, PyObject *unused) {
 
 static PyObject *core_abandon(PyObject *object, PyObject *error) {
     struct core_object *self = (struct core_object *)object;
+    if (!pool_core_check_owner(self))
+        return NULL;
     bool is_ok = abandon_stash(self, error);
     for (unsigned i = 0; i < self->lane_count; i++)
         is_ok = abandon_lane(self, &self->lanes[i], error) && is_ok;
@@ -355,7 +368,7 @@ static PyMethodDef core_methods[] = {
      "is_ready($self, lane, /)\n--\n\nWhether the lane's worker, alive or dead, has come to look for tasks."},
     {"fail", core_fail, METH_VARARGS, "fail($self, job, index, error, /)\n--\n\nMakes an error the result of a task."},
     {"retry", core_retry, METH_VARARGS,
-     "retry($self, job, index, item, /)\n--\n\nWrites a task again, to be run again."},
+     "retry($self, job, index, item, /)\n--\n\nWrites a task again, to be run again unless the job is cancelled."},
     {"cancel", core_cancel, METH_O,
      "cancel($self, job, /)\n--\n\nTakes back tasks that have not begun; results of the others are dropped."},
     {"close", core_close, METH_NOARGS, "close($self, /)\n--\n\nHas the workers leave when they have no more tasks."},
@@ -378,25 +391,14 @@ static PyGetSetDef core_getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-static PyMemberDef core_members[] = {
-    {"in_flight", T_ULONGLONG, offsetof(struct core_object, in_flight), READONLY, "Tasks handed over, not back."},
-    {"done", T_ULONGLONG, offsetof(struct core_object, done), READONLY, "Results read so far."},
-    {NULL, 0, 0, 0, NULL},
-};
-
 static const char core_doc[] = "Core(segment, wake_fd, control_fd, unpack_error)\n--\n\n"
                                "The owner's side of a pool: lanes, and the tasks on them.";
 
 static PyType_Slot core_slots[] = {
-    {Py_tp_doc, (void *)core_doc},
-    {Py_tp_new, (void *)core_new},
-    {Py_tp_traverse, (void *)core_traverse},
-    {Py_tp_clear, (void *)core_clear},
-    {Py_tp_dealloc, (void *)core_dealloc},
-    {Py_tp_methods, (void *)core_methods},
-    {Py_tp_members, (void *)core_members},
-    {Py_tp_getset, (void *)core_getset},
-    {0, NULL},
+    {Py_tp_doc, (void *)core_doc},           {Py_tp_new, (void *)core_new},
+    {Py_tp_traverse, (void *)core_traverse}, {Py_tp_clear, (void *)core_clear},
+    {Py_tp_dealloc, (void *)core_dealloc},   {Py_tp_methods, (void *)core_methods},
+    {Py_tp_getset, (void *)core_getset},     {0, NULL},
 };
 
 PyType_Spec pool_core_spec = {

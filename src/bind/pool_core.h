@@ -21,6 +21,7 @@ struct job_object {
     PyObject *source;        /* an iterator where there are no items */
     PyObject *results;       /* list (JOB_LIST, JOB_UNORDERED) or dict by index */
     PyObject *kept;          /* dict: arguments by index that must live, or be there for a retry */
+    PyObject *tries;         /* dict: by index, how often the task was lost; NULL: none was */
     PyObject *error;         /* the first failure of a JOB_LIST */
     PyObject *waiter;        /* called when there is something to do for who waits for it; then forgotten */
     PyObject *done_callback; /* called with the job once it is complete, by the one who delivers; then forgotten */
@@ -71,18 +72,20 @@ struct core_object {
     int control_fd;
     uint32_t function_count;
     uint64_t in_flight;    /* tasks on lanes or stashed */
-    uint64_t done;         /* results read, ever */
     struct stashed *stash; /* owned */
     struct stashed **stash_end;
     PyObject *queue;      /* list of jobs fed by whoever drives */
     Py_ssize_t queue_at;  /* the first that is not exhausted */
     PyObject *deliveries; /* list of callables for who drives to call */
     PyObject *unpack_error;
-    bool is_kicked; /* run() is to return */
+    int64_t asleep_ns; /* how long run() sleeps at most now; 0: it does not */
+    bool is_kicked;    /* run() is to return */
 };
 
+/* Whether this is the process that made the pool; false with RuntimeError set in a child that was forked since. */
+bool pool_core_check_owner(const struct core_object *core);
 /* Fills lanes from the stash, the queue and `job` (may be NULL) as far as they, and the job's limit, allow. False with an
- * exception set, which is of the job's source or of memory: errors of a task are its result. */
+ * exception set, which is of the job's source, of memory or Ctrl-C: errors of a task are its result. */
 bool pool_core_feed(struct core_object *core, struct job_object *job);
 bool pool_core_has_room(const struct core_object *core);
 bool pool_job_wants_feed(const struct job_object *job);
@@ -91,6 +94,12 @@ bool pool_job_is_ready(const struct job_object *job);
 /* Gives a task its result; steals `value`. `is_error`: value is the exception. False with an exception set. */
 bool pool_job_complete(struct core_object *core, struct job_object *job, uint64_t index, PyObject *value,
                        bool is_error);
+/* As pool_job_complete, with the raised exception. What is no Exception (Ctrl-C) is then raised all the same. */
+bool pool_job_fail_raised(struct core_object *core, struct job_object *job, uint64_t index);
+/* Has a run() that sleeps in another thread look around. */
+void pool_core_wake(struct core_object *core);
+/* Before a task that was not begun leaves its lane: frees the blocks of what it told that lane's worker. */
+void pool_core_strip(struct core_object *core, struct sw_lane_task *task);
 /* Puts a task's bytes into the stash. */
 bool pool_core_stash(struct core_object *core, const struct sw_lane_task *task, const unsigned char *bytes,
                      size_t size);

@@ -80,6 +80,15 @@ static bool write_define(struct core_object *core, unsigned lane, const struct j
     return false;
 }
 
+/* The lane's worker notes from now on when a task begins, and whoever sleeps in run() awakes in time to see it. */
+static void start_timing(struct core_object *core, const struct lane_object *lane, int64_t timeout_ns) {
+    atomic_store_explicit(&lane->lane.shared->is_timed, 1, memory_order_relaxed);
+    if (core->asleep_ns <= timeout_ns)
+        return;
+    core->asleep_ns = 0;
+    pool_core_wake(core);
+}
+
 /* 1 when the task is on the lane, not yet published; 0 when the lane is full; -1 with an exception set. */
 static int push(struct core_object *core, unsigned at, const struct written *task) {
     struct lane_object *lane = &core->lanes[at];
@@ -116,13 +125,13 @@ static int push(struct core_object *core, unsigned at, const struct written *tas
     memcpy(to + prefix, task->bytes, task->size);
     struct sw_slab_block as = {.holder = at + 1, .stamp = task->stamp ? task->stamp : parcel.stamp};
     as.chain = join_chain(core, task->chain, as, task->stamp);
-    uint32_t chain = join_chain(core, parcel.chain, as, parcel.stamp);
+    struct sw_lane_task noted = {.job = job, .index = task->index, .value_chain = as.chain, .stamp = as.stamp};
+    noted.chain = join_chain(core, parcel.chain, as, parcel.stamp);
     if (job->timeout_ns > 0)
-        atomic_store_explicit(&lane->lane.shared->is_timed, 1, memory_order_relaxed);
+        start_timing(core, lane, job->timeout_ns);
     atomic_store_explicit(&lane->lane.shared->claim, job->claim, memory_order_relaxed);
     Py_INCREF((PyObject *)job);
-    sw_lane_commit(&lane->lane, prefix, prefix + task->size,
-                   (struct sw_lane_task){.job = job, .index = task->index, .chain = chain, .stamp = as.stamp});
+    sw_lane_commit(&lane->lane, prefix, prefix + task->size, noted);
     sw_buf_release(&define);
     return 1;
 }
@@ -152,6 +161,20 @@ bool pool_core_stash(struct core_object *core, const struct sw_lane_task *task, 
                                          .stamp = task->stamp,
                                          .bytes = bytes,
                                          .size = size});
+}
+
+void pool_core_strip(struct core_object *core, struct sw_lane_task *task) {
+    struct sw_slab_block *blocks = core->arena.shared->blocks;
+    uint32_t link = task->chain;
+    for (uint32_t turn = 0; link != task->value_chain && turn < SW_SLAB_BLOCKS; turn++) {
+        uint32_t number = link - 1;
+        if (number >= SW_SLAB_BLOCKS || blocks[number].stamp != task->stamp)
+            break; /* a worker wrote where it must not */
+        link = blocks[number].chain;
+        if (atomic_load(&blocks[number].state) == SW_SLAB_FILLED)
+            sw_slab_give(&core->arena, number);
+    }
+    task->chain = task->value_chain;
 }
 
 static bool place(struct core_object *core, const struct written *task, bool is_urgent) {
@@ -196,29 +219,24 @@ static bool place_stash(struct core_object *core) {
     return true;
 }
 
+/* What the source gives may close the stream, or let another thread do so: it must not lose what runs. */
+static PyObject *next_of_source(const struct job_object *job) {
+    PyObject *source = Py_XNewRef(job->source);
+    PyObject *item = source ? PyIter_Next(source) : NULL;
+    Py_XDECREF(source);
+    return item;
+}
+
 /* The next argument; NULL without an exception at the end. */
 static PyObject *next_item(struct job_object *job) {
     if (!job->items)
-        return job->source ? PyIter_Next(job->source) : NULL;
+        return next_of_source(job);
     bool is_list = PyList_CheckExact(job->items);
     uint64_t count = (uint64_t)(is_list ? PyList_GET_SIZE(job->items) : PyTuple_GET_SIZE(job->items));
     if (job->fed >= count)
         return NULL;
     Py_ssize_t at = (Py_ssize_t)job->fed;
     return Py_NewRef(is_list ? PyList_GET_ITEM(job->items, at) : PyTuple_GET_ITEM(job->items, at));
-}
-
-static bool fail_with_raised(struct core_object *core, struct job_object *job, uint64_t index) {
-    PyObject *type;
-    PyObject *error;
-    PyObject *trace;
-    PyErr_Fetch(&type, &error, &trace);
-    PyErr_NormalizeException(&type, &error, &trace);
-    if (trace)
-        PyException_SetTraceback(error, trace);
-    Py_XDECREF(type);
-    Py_XDECREF(trace);
-    return pool_job_complete(core, job, index, error, true);
 }
 
 /* Writes one argument and gives it to a lane. `item` is borrowed. */
@@ -228,13 +246,19 @@ static bool feed_item(struct core_object *core, struct job_object *job, uint64_t
     struct pool_parcel parcel;
     out->len = 0;
     if (!pool_encode(&codec, item, out, &parcel))
-        return fail_with_raised(core, job, index);
+        return pool_job_fail_raised(core, job, index);
+    if (job->is_cancelled) { /* meanwhile: pickling may let other threads run */
+        pool_parcel_drop(&core->arena, parcel.chain, parcel.stamp);
+        return pool_job_complete(core, job, index, NULL, false);
+    }
     if (parcel.has_handles || job->retries > 0) {
         PyObject *key = PyLong_FromUnsignedLongLong(index);
         bool is_kept = key && PyDict_SetItem(job->kept, key, item) == 0;
         Py_XDECREF(key);
-        if (!is_kept)
-            return false;
+        if (!is_kept) {
+            pool_parcel_drop(&core->arena, parcel.chain, parcel.stamp);
+            return pool_job_fail_raised(core, job, index);
+        }
     }
     struct written task = {
         .job = job, .index = index, .chain = parcel.chain, .stamp = parcel.stamp, .bytes = out->ptr, .size = out->len};
@@ -242,7 +266,7 @@ static bool feed_item(struct core_object *core, struct job_object *job, uint64_t
     if (place(core, &task, is_urgent))
         return true;
     pool_parcel_drop(&core->arena, parcel.chain, parcel.stamp);
-    return fail_with_raised(core, job, index);
+    return pool_job_fail_raised(core, job, index);
 }
 
 static bool grow_results(struct job_object *job) {
@@ -259,7 +283,7 @@ static bool end_source(struct core_object *core, struct job_object *job) {
     if (!job->failure_type || !PyErr_ExceptionMatches(PyExc_Exception))
         return false;
     core->in_flight++;
-    return fail_with_raised(core, job, job->fed++);
+    return pool_job_fail_raised(core, job, job->fed++);
 }
 
 static bool feed_job(struct core_object *core, struct job_object *job, struct sw_buf *out) {
@@ -268,11 +292,10 @@ static bool feed_job(struct core_object *core, struct job_object *job, struct sw
             if (pick_lane(core) == core->lane_count)
                 return true;
         PyObject *item = next_item(job);
-        if (!item) {
+        if (!item)
             return end_source(core, job);
-        }
-        bool is_ok = grow_results(job);
-        if (is_ok) {
+        bool is_ok = job->is_cancelled || grow_results(job);
+        if (is_ok && !job->is_cancelled) {
             core->in_flight++;
             is_ok = feed_item(core, job, job->fed++, item, out);
         }
@@ -292,10 +315,13 @@ static bool feed_queue(struct core_object *core, struct sw_buf *out) {
         struct job_object *job = (struct job_object *)Py_NewRef(PyList_GET_ITEM(core->queue, core->queue_at));
         bool is_ok = feed_job(core, job, out);
         bool is_fed = !pool_job_wants_feed(job);
+        /* Pickling may have let other threads run, and one of them may have gone on behind this job. */
+        if (is_fed && core->queue_at < PyList_GET_SIZE(core->queue) &&
+            PyList_GET_ITEM(core->queue, core->queue_at) == (PyObject *)job)
+            core->queue_at++;
         Py_DECREF((PyObject *)job);
         if (!is_ok || !is_fed)
             return is_ok;
-        core->queue_at++;
     }
     if (core->queue_at == 0)
         return true;
@@ -329,6 +355,7 @@ int pool_core_move(struct core_object *core, unsigned from, unsigned to, uint32_
         struct sw_lane_task *task = sw_lane_task(&source->lane, number);
         size_t size;
         const unsigned char *value = sw_lane_value(&source->lane, number, &size);
+        pool_core_strip(core, task);
         struct written moved = {.job = task->job,
                                 .index = task->index,
                                 .chain = task->chain,

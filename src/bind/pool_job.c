@@ -52,12 +52,12 @@ static PyObject *as_result(struct job_object *job, PyObject *error) {
     return wrapped;
 }
 
-static bool forget_kept(struct job_object *job, uint64_t index) {
-    if (PyDict_GET_SIZE(job->kept) == 0)
+static bool forget_index(PyObject *dict, uint64_t index) {
+    if (!dict || PyDict_GET_SIZE(dict) == 0)
         return true;
     PyObject *key = PyLong_FromUnsignedLongLong(index);
-    int has = key ? PyDict_Contains(job->kept, key) : -1;
-    bool is_ok = has == 0 || (has > 0 && PyDict_DelItem(job->kept, key) == 0);
+    int has = key ? PyDict_Contains(dict, key) : -1;
+    bool is_ok = has == 0 || (has > 0 && PyDict_DelItem(dict, key) == 0);
     Py_XDECREF(key);
     return is_ok;
 }
@@ -74,9 +74,7 @@ static bool deliver(struct core_object *core, PyObject **callback) {
 
 bool pool_job_complete(struct core_object *core, struct job_object *job, uint64_t index, PyObject *value,
                        bool is_error) {
-    job->done++;
-    core->in_flight--;
-    bool is_ok = forget_kept(job, index);
+    bool is_ok = true;
     if (job->is_cancelled) {
         Py_XDECREF(value);
     } else if (is_error && !job->failure_type) {
@@ -85,13 +83,27 @@ bool pool_job_complete(struct core_object *core, struct job_object *job, uint64_
     } else {
         if (is_error)
             value = as_result(job, value);
-        is_ok = value && store(job, index, value) && is_ok;
+        is_ok = value && store(job, index, value);
     }
+    /* Only now: what ran above may have let other threads run, which must not take the job for complete. */
+    job->done++;
+    core->in_flight--;
+    is_ok = forget_index(job->kept, index) && forget_index(job->tries, index) && is_ok;
     if (job->waiter && (pool_job_is_ready(job) || pool_job_wants_feed(job)))
         is_ok = deliver(core, &job->waiter) && is_ok;
     if (job->done_callback && (is_complete(job) || job->is_cancelled))
         is_ok = deliver(core, &job->done_callback) && is_ok;
     return is_ok;
+}
+
+bool pool_job_fail_raised(struct core_object *core, struct job_object *job, uint64_t index) {
+    PyObject *error = pool_take_raised();
+    bool is_exception = PyErr_GivenExceptionMatches(error, PyExc_Exception);
+    bool is_ok = pool_job_complete(core, job, index, Py_NewRef(error), true);
+    if (!is_exception)
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    Py_DECREF(error);
+    return is_ok && is_exception;
 }
 
 static PyObject *job_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
@@ -143,6 +155,7 @@ static int job_traverse(PyObject *object, visitproc visit, void *arg) {
     Py_VISIT(self->source);
     Py_VISIT(self->results);
     Py_VISIT(self->kept);
+    Py_VISIT(self->tries);
     Py_VISIT(self->error);
     Py_VISIT(self->waiter);
     Py_VISIT(self->done_callback);
@@ -157,6 +170,7 @@ static int job_clear(PyObject *object) {
     Py_CLEAR(self->source);
     Py_CLEAR(self->results);
     Py_CLEAR(self->kept);
+    Py_CLEAR(self->tries);
     Py_CLEAR(self->error);
     Py_CLEAR(self->waiter);
     Py_CLEAR(self->done_callback);
@@ -197,6 +211,22 @@ static PyObject *job_take(PyObject *object, PyObject *unused) {
     return value;
 }
 
+/* Called where a worker died, so seldom. */
+static PyObject *job_note_try(PyObject *object, PyObject *index) {
+    struct job_object *self = (struct job_object *)object;
+    if (!PyLong_Check(index))
+        return PyErr_Format(PyExc_TypeError, "index must be an int, not %.100s", Py_TYPE(index)->tp_name);
+    if (!self->tries && !(self->tries = PyDict_New()))
+        return NULL;
+    PyObject *before = PyDict_GetItemWithError(self->tries, index);
+    if (!before && PyErr_Occurred())
+        return NULL;
+    PyObject *count = PyLong_FromLong(before ? PyLong_AsLong(before) + 1 : 1);
+    if (count && PyDict_SetItem(self->tries, index, count) != 0)
+        Py_CLEAR(count);
+    return count;
+}
+
 static PyObject *job_is_ready_get(PyObject *object, void *unused) {
     return PyBool_FromLong(pool_job_is_ready((struct job_object *)object));
 }
@@ -231,6 +261,9 @@ static PyMemberDef job_members[] = {
 };
 
 static PyMethodDef job_methods[] = {
+    {"note_try", job_note_try, METH_O,
+     "note_try($self, index, /)\n--\n\n"
+     "Counts a loss of the task while it ran; how often it was lost so far, this one included."},
     {"take", job_take, METH_NOARGS, "take($self, /)\n--\n\nThe next result of a stream; LookupError without one."},
     {NULL, NULL, 0, NULL},
 };

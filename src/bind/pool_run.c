@@ -10,25 +10,14 @@
 #define SPINS 100                     /* turns before the owner sleeps */
 #define LOOK_NS (2 * SW_NS_PER_MS)    /* between looks at the control socket and at signals while results keep coming */
 #define RELEASE_EVERY 256             /* results read before their room is given back */
-#define CHECK_NS (200 * SW_NS_PER_MS) /* the longest sleep with tasks that have a time-out */
+#define CHECK_NS (200 * SW_NS_PER_MS) /* the longest sleep with tasks that have a time-out, or may fail a list */
 
 /* What run() returned for. */
 enum run_end { RUN_READY, RUN_FEED, RUN_ATTEND, RUN_DELIVER, RUN_TICK, RUN_IDLE };
 
-static PyObject *raised(void) {
-    PyObject *type;
-    PyObject *error;
-    PyObject *trace;
-    PyErr_Fetch(&type, &error, &trace);
-    PyErr_NormalizeException(&type, &error, &trace);
-    if (trace)
-        PyException_SetTraceback(error, trace);
-    Py_XDECREF(type);
-    Py_XDECREF(trace);
-    return error;
-}
-
-/* Reads one result; false with an exception set. */
+/* Reads one result; false with an exception set. One whose reading Ctrl-C ended counts as read, as its blocks may be
+ * taken already: its task fails with KeyboardInterrupt, which is raised here too. An Exception that a signal's handler
+ * raises meanwhile cannot be told from the value's own: it becomes the task's. */
 static bool read_result(struct core_object *core, unsigned at, const unsigned char *bytes, size_t size) {
     struct lane_object *lane = &core->lanes[at];
     struct pool_codec codec = pool_core_codec(core, at);
@@ -39,23 +28,20 @@ static bool read_result(struct core_object *core, unsigned at, const unsigned ch
         PyObject *error = PyObject_CallOneArg(core->unpack_error, value);
         Py_SETREF(value, error);
     }
-    if (!value) {
-        if (!PyErr_ExceptionMatches(PyExc_Exception))
-            return false; /* a signal's handler */
-        value = raised();
-        is_error = true;
-    }
     if (cursor.is_broken) {
         lane->is_condemned = lane->is_broken = true;
-        Py_DECREF(value);
+        if (!value && !PyErr_ExceptionMatches(PyExc_Exception))
+            return false;
+        PyErr_Clear();
+        Py_XDECREF(value);
         return true;
     }
     struct sw_lane_task task = *sw_lane_task(&lane->lane, lane->lane.first);
     sw_lane_result_done(&lane->lane, (size_t)(cursor.at - bytes));
     if (task.chain)
         pool_parcel_drop(&core->arena, task.chain, task.stamp);
-    core->done++;
-    bool is_ok = pool_job_complete(core, task.job, task.index, value, is_error);
+    bool is_ok = value ? pool_job_complete(core, task.job, task.index, value, is_error)
+                       : pool_job_fail_raised(core, task.job, task.index);
     Py_DECREF((PyObject *)task.job);
     return is_ok;
 }
@@ -157,14 +143,19 @@ static bool is_someone_condemned(const struct core_object *core) {
     return false;
 }
 
-/* When each worker is to wake us: for a list, half way through its tasks, or once it has none. */
+/* Whether only a list's tasks are under way, so that results can wait until there are many. */
+static bool is_list_alone(const struct core_object *core, const struct job_object *job) {
+    return job && job->kind == JOB_LIST && core->in_flight == job->fed - job->done;
+}
+
+/* When each worker is to wake us: for a list, half way through its tasks, once it has none, or when one fails the list. */
 static void arm(struct core_object *core, const struct job_object *job) {
-    bool is_list = job && job->kind == JOB_LIST && core->in_flight == job->fed - job->done;
+    bool is_list = is_list_alone(core, job);
     for (unsigned i = 0; i < core->lane_count; i++) {
         struct sw_lane *lane = &core->lanes[i].lane;
         uint32_t load = sw_lane_load(lane);
         uint32_t ahead = is_list && load ? (pool_job_wants_feed(job) ? load / 2 : load - 1) : 0;
-        sw_lane_arm(lane, lane->first + ahead);
+        sw_lane_arm(lane, lane->first + ahead, is_list && !job->failure_type);
     }
 }
 
@@ -200,9 +191,11 @@ static void sleep_until(struct core_object *core, const struct job_object *job, 
     if (!has_results(core)) {
         struct pollfd fds[] = {{.fd = core->wake_fd, .events = POLLIN}, {.fd = core->control_fd, .events = POLLIN}};
         struct timespec limit = as_timespec(wait_ns < 0 ? 0 : wait_ns);
+        core->asleep_ns = wait_ns < 0 ? INT64_MAX : wait_ns;
         Py_BEGIN_ALLOW_THREADS
         ppoll(fds, core->control_fd >= 0 ? 2 : 1, wait_ns < 0 ? NULL : &limit, NULL);
         Py_END_ALLOW_THREADS
+        core->asleep_ns = 0;
     }
     disarm(core);
 }
@@ -267,6 +260,9 @@ static bool wait_for_results(struct core_object *core, const struct job_object *
         left_ns = left_ns > 0 ? left_ns : 0;
         wait_ns = wait_ns < 0 || left_ns < wait_ns ? left_ns : wait_ns;
     }
+    /* A result that only here turns out to be none fails the list, and its worker does not know. */
+    if (is_list_alone(core, job) && !job->failure_type && (wait_ns < 0 || wait_ns > CHECK_NS))
+        wait_ns = CHECK_NS;
     if (is_someone_condemned(core))
         wait_ns = 0;
     sleep_until(core, job, wait_ns);
@@ -278,6 +274,8 @@ PyObject *pool_core_run(PyObject *object, PyObject *args) {
     PyObject *job_or_none;
     long long tick_ns = 0;
     if (!PyArg_ParseTuple(args, "O|L:run", &job_or_none, &tick_ns))
+        return NULL;
+    if (!pool_core_check_owner(core))
         return NULL;
     struct job_object *job = job_or_none == Py_None ? NULL : (struct job_object *)job_or_none;
     if (job && !Py_IS_TYPE(job_or_none, core->state->job_type))

@@ -35,13 +35,7 @@ struct worker {
 
 /* The raised exception as bytes; clears it. Never fails but for memory. */
 static PyObject *pack_raised(const struct worker *worker) {
-    PyObject *type;
-    PyObject *error;
-    PyObject *trace;
-    PyErr_Fetch(&type, &error, &trace);
-    PyErr_NormalizeException(&type, &error, &trace);
-    if (trace)
-        PyException_SetTraceback(error, trace);
+    PyObject *error = pool_take_raised();
     PyObject *packed = PyObject_CallOneArg(worker->pack_error, error ? error : Py_None);
     if (packed && !PyBytes_Check(packed))
         Py_CLEAR(packed);
@@ -49,9 +43,7 @@ static PyObject *pack_raised(const struct worker *worker) {
         PyErr_Clear();
         packed = PyBytes_FromStringAndSize("", 0);
     }
-    Py_XDECREF(type);
     Py_XDECREF(error);
-    Py_XDECREF(trace);
     return packed;
 }
 
@@ -131,11 +123,12 @@ static void wait_forever(void) {
         pause(); /* condemned: the kill is on its way */
 }
 
-/* Writes `result`, or if NULL or unwritable the raised exception, to `out`. False with an exception set if even that
- * failed. */
-static bool encode_result(struct worker *worker, PyObject *result, struct pool_parcel *parcel) {
+/* Writes `result`, or if NULL or unwritable the raised exception, to `out`; which is in `*is_error`. False with an
+ * exception set if even that failed. */
+static bool encode_result(struct worker *worker, PyObject *result, struct pool_parcel *parcel, bool *is_error) {
     worker->out.len = 0;
-    if (result && pool_encode(&worker->codec, result, &worker->out, parcel))
+    *is_error = !result || !pool_encode(&worker->codec, result, &worker->out, parcel);
+    if (!*is_error)
         return true;
     PyObject *packed = pack_raised(worker);
     bool is_ok = packed && pool_encode_error(&worker->codec, packed, &worker->out, parcel);
@@ -172,6 +165,7 @@ static bool run_task(struct worker *worker) {
     struct pool_parcel parcel = {0};
     PyObject *result = NULL;
     bool is_encoded;
+    bool is_failure = true;
     worker->out.len = 0;
     if (argument && !worker->function->callable) {
         is_encoded = pool_encode_error(&worker->codec, worker->function->error, &worker->out, &parcel);
@@ -179,10 +173,12 @@ static bool run_task(struct worker *worker) {
         result = argument ? call(worker, argument) : NULL;
         if (worker->forks != pool_fork_count())
             _exit(0); /* the task forked, and this is the child: it must not go on as a second worker */
-        is_encoded = encode_result(worker, result, &parcel);
+        is_encoded = encode_result(worker, result, &parcel, &is_failure);
     }
     Py_XDECREF(argument);
     bool is_ok = is_encoded && publish(worker);
+    if (is_ok && is_failure)
+        sw_lane_tell_failure(&worker->lane);
     if (is_ok && parcel.has_handles)
         keep(worker, result);
     Py_XDECREF(result);
@@ -216,6 +212,38 @@ static bool wait_task(struct worker *worker) {
     }
 }
 
+/* Before the worker leaves at its limit: the SharedArrays it returned are found through this process, so it stays until
+ * the owner has read them. If the pool ends first, the lane closes or the template kills us. */
+static bool wait_kept(struct worker *worker) {
+    const struct sw_lane_shared *shared = worker->lane.shared;
+    while (PyList_GET_SIZE(worker->kept) > 0 && !atomic_load_explicit(&shared->is_closing, memory_order_acquire)) {
+        Py_BEGIN_ALLOW_THREADS
+        sw_lane_wait_read(&worker->lane, WAIT_NS);
+        Py_END_ALLOW_THREADS
+        drop_kept(worker);
+        if (PyErr_CheckSignals() != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Runs `limit` tasks (0: no limit), fewer if the lane closes; how many. An exception may be set. */
+static unsigned long long run_tasks(struct worker *worker, unsigned long long limit) {
+    unsigned long long done = 0;
+    bool is_ok = true;
+    while (is_ok && (limit == 0 || done < limit)) {
+        unsigned long long left = limit - done;
+        worker->lane.claim_max = limit == 0 ? 0 : left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
+        if (!sw_lane_try_next(&worker->lane) && !wait_task(worker))
+            return done;
+        is_ok = run_task(worker);
+        done++;
+    }
+    if (is_ok)
+        wait_kept(worker);
+    return done;
+}
+
 static PyObject *work(PyObject *module, PyObject *args) {
     struct pool_state *state = PyModule_GetState(module);
     PyObject *segment;
@@ -242,14 +270,7 @@ static PyObject *work(PyObject *module, PyObject *args) {
     worker.codec =
         (struct pool_codec){.state = state, .segment = (struct segment_object *)segment, .out = &worker.arena, .in = 0};
     atomic_store(&worker.lane.shared->is_ready, 1);
-    unsigned long long done = 0;
-    bool is_ok = worker.kept != NULL;
-    while (is_ok && (limit == 0 || done < limit)) {
-        if (!sw_lane_try_next(&worker.lane) && !wait_task(&worker))
-            break;
-        is_ok = run_task(&worker);
-        done++;
-    }
+    unsigned long long done = worker.kept ? run_tasks(&worker, limit) : 0;
     for (unsigned i = 0; i < POOL_FUNCTIONS; i++) {
         Py_XDECREF(worker.functions[i].callable);
         Py_XDECREF(worker.functions[i].error);

@@ -1,7 +1,7 @@
 /* bell.h - An event count in memory that processes share: the waiter prepares, looks once more, then sleeps.
  *
- * A wake between prepare and wait is never lost. Any number of wakers, one waiter. Zero is valid. A waiter that dies
- * leaves at most one needless system call behind; a waker holds nothing that its death could leave held.
+ * A wake between prepare and wait is never lost. Any number of wakers, one waiter. Zero is valid. A waiter that dies, or
+ * is slow to get up, costs its wakers one needless system call; a waker holds nothing that its death could leave held.
  */
 #ifndef SW_POOL_BELL_H
 #define SW_POOL_BELL_H
@@ -12,7 +12,7 @@
 
 struct sw_bell {
     _Atomic uint32_t epoch;
-    _Atomic uint32_t is_waiting;
+    _Atomic uint32_t waiting; /* 0: nobody; else odd, and another for each epoch's waiter */
 };
 
 uint32_t sw_bell_prepare(struct sw_bell *bell);

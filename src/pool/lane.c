@@ -27,7 +27,7 @@ void sw_lane_reset(struct sw_lane *lane) {
     atomic_store(&shared->wake, 0);
     atomic_store(&shared->running, 0);
     atomic_store(&shared->is_ready, 0);
-    atomic_store(&shared->bell.is_waiting, 0);
+    atomic_store(&shared->bell.waiting, 0);
     *lane = (struct sw_lane){.shared = shared, .tasks = lane->tasks};
 }
 
@@ -137,8 +137,9 @@ void sw_lane_result_release(struct sw_lane *lane) {
     sw_bell_wake(&lane->shared->bell);
 }
 
-void sw_lane_arm(struct sw_lane *lane, uint32_t number) {
-    atomic_store_explicit(&lane->shared->wake, WAKE_ARMED | (uint32_t)(number + 1), memory_order_relaxed);
+void sw_lane_arm(struct sw_lane *lane, uint32_t number, bool is_for_failures) {
+    uint64_t wake = WAKE_ARMED | (is_for_failures ? WAKE_FAILURE : 0) | (uint32_t)(number + 1);
+    atomic_store_explicit(&lane->shared->wake, wake, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst);
 }
 

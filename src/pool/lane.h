@@ -33,8 +33,8 @@ struct sw_lane_shared {
     _Atomic int64_t began_ns;                 /* when the running task began; only where is_timed */
     _Atomic uint64_t running;                 /* only where is_timed: which task, and whether it is condemned */
     alignas(64) _Atomic uint64_t result_head; /* bytes of results consumed; written by the owner */
-    _Atomic uint64_t wake;                    /* 2^32 + n: wake the owner once n results are published; 0: do not */
-    _Atomic uint32_t claim;                   /* tasks a claim takes; 0: as many as run in 50 us */
+    _Atomic uint64_t wake; /* 2^32 + n: wake the owner once n results are published; + 2^33: or one failed; 0: do not */
+    _Atomic uint32_t claim; /* tasks a claim takes; 0: as many as run in 50 us */
     _Atomic uint32_t is_timed;
     _Atomic uint32_t is_closing;
     _Atomic uint32_t is_ready;       /* the worker's: it has begun to look for tasks */
@@ -45,12 +45,13 @@ struct sw_lane_shared {
 
 /* What the owner notes of a task until its result comes. */
 struct sw_lane_task {
-    void *job;         /* the caller's */
-    uint64_t index;    /* the caller's */
-    uint64_t at;       /* where the task's bytes begin, before any skip */
-    uint64_t value_at; /* where the part begins that does not depend on earlier tasks of the lane */
-    uint32_t chain;    /* the caller's: blocks of shared memory that travel with it */
-    uint32_t stamp;    /* the caller's: of these blocks */
+    void *job;            /* the caller's */
+    uint64_t index;       /* the caller's */
+    uint64_t at;          /* where the task's bytes begin, before any skip */
+    uint64_t value_at;    /* where the part begins that does not depend on earlier tasks of the lane */
+    uint32_t chain;       /* the caller's: blocks of shared memory that travel with it */
+    uint32_t value_chain; /* the caller's: where in the chain those of the bytes from value_at on begin */
+    uint32_t stamp;       /* the caller's: of these blocks */
 };
 
 /* The owner's side. */
@@ -99,8 +100,9 @@ void sw_lane_result_done(struct sw_lane *lane, size_t used); /* consumed; forget
 void sw_lane_result_release(struct sw_lane *lane);           /* gives the consumed bytes back to the worker */
 bool sw_lane_has_result(const struct sw_lane *lane);
 
-/* Asks the worker to signal its wake_fd once `number` has a result, or before when it cannot go on. */
-void sw_lane_arm(struct sw_lane *lane, uint32_t number);
+/* Asks the worker to signal its wake_fd once `number` has a result, or before when it cannot go on, or tells of a failed
+ * task. */
+void sw_lane_arm(struct sw_lane *lane, uint32_t number, bool is_for_failures);
 void sw_lane_disarm(struct sw_lane *lane);
 /* Whether task `number` runs now, and since when; only where is_timed. */
 bool sw_lane_is_running(const struct sw_lane *lane, uint32_t number, int64_t *began_ns);
@@ -111,11 +113,12 @@ void sw_lane_close(struct sw_lane *lane); /* the worker leaves when it has no mo
 /* The worker's side. Zero but for `shared` and `wake_fd` is valid on a new lane. */
 struct sw_lane_worker {
     struct sw_lane_shared *shared;
-    int wake_fd;      /* an eventfd the owner polls */
-    uint32_t done;    /* results published */
-    uint32_t claimed; /* tasks before it are claimed */
-    uint32_t claim;   /* what a claim by time takes next */
-    uint64_t at;      /* bytes of tasks consumed */
+    int wake_fd;        /* an eventfd the owner polls */
+    uint32_t done;      /* results published */
+    uint32_t claimed;   /* tasks before it are claimed */
+    uint32_t claim;     /* what a claim by time takes next */
+    uint32_t claim_max; /* the most tasks the next claim may take, for a worker that will leave; 0: any number */
+    uint64_t at;        /* bytes of tasks consumed */
     uint64_t result_tail;
     int64_t claim_began_ns;
 };
@@ -133,5 +136,8 @@ void sw_lane_wait_room(struct sw_lane_worker *worker, size_t size, int64_t timeo
 /* False when the task was condemned meanwhile: its result must not be published. */
 bool sw_lane_finish(struct sw_lane_worker *worker);
 void sw_lane_result_publish(struct sw_lane_worker *worker, size_t size);
+void sw_lane_tell_failure(struct sw_lane_worker *worker); /* of the task whose result was just published */
+/* Whether the owner has consumed every result; waits for it for `timeout_ns`, or until a signal. */
+bool sw_lane_wait_read(struct sw_lane_worker *worker, int64_t timeout_ns);
 
 #endif

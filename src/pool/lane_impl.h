@@ -7,6 +7,7 @@
 #include "pool/lane.h"
 
 #define WAKE_ARMED (UINT64_C(1) << 32)
+#define WAKE_FAILURE (UINT64_C(1) << 33)
 
 static inline uint32_t window_claimed(uint64_t window) {
     return (uint32_t)window;

@@ -45,6 +45,8 @@ bool sw_lane_try_next(struct sw_lane_worker *worker) {
     uint32_t fixed = atomic_load_explicit(&shared->claim, memory_order_relaxed);
     uint32_t want = fixed ? fixed : claim_by_time(worker, available);
     uint32_t taken;
+    if (worker->claim_max && want > worker->claim_max)
+        want = worker->claim_max;
     do {
         available = window_limit(window) - window_claimed(window);
         if (available == 0)
@@ -142,4 +144,21 @@ void sw_lane_result_publish(struct sw_lane_worker *worker, size_t size) {
     uint64_t wake = atomic_load_explicit(&shared->wake, memory_order_relaxed);
     if (wake && (int32_t)(worker->done - (uint32_t)wake) >= 0)
         wake_owner(worker);
+}
+
+void sw_lane_tell_failure(struct sw_lane_worker *worker) {
+    /* After the fence of the publication: an owner that arms only now looks for results first. */
+    if (atomic_load_explicit(&worker->shared->wake, memory_order_relaxed) & WAKE_FAILURE)
+        wake_owner(worker);
+}
+
+bool sw_lane_wait_read(struct sw_lane_worker *worker, int64_t timeout_ns) {
+    struct sw_lane_shared *shared = worker->shared;
+    uint32_t ticket = sw_bell_prepare(&shared->bell);
+    wake_owner(worker);
+    if (atomic_load_explicit(&shared->result_head, memory_order_acquire) == worker->result_tail)
+        sw_bell_cancel(&shared->bell);
+    else
+        sw_bell_wait(&shared->bell, ticket, timeout_ns);
+    return atomic_load_explicit(&shared->result_head, memory_order_acquire) == worker->result_tail;
 }

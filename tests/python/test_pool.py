@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import ctypes
 import faulthandler
 import os
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from sidewinder import Pool
+from sidewinder import Pool, SharedArray
 from sidewinder.pool import AsyncResult, BrokenPool, RemoteTraceback, WorkerDied
 from sidewinder.pool_progress import Bar
 
@@ -121,10 +122,53 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
+def promptly(call: Callable[[], Any]) -> Any:
+    """What the call returns or raises, made in another thread, as it might hang."""
+    outcome: list[tuple[Any, BaseException | None]] = []
+
+    def run() -> None:
+        try:
+            outcome.append((call(), None))
+        except BaseException as error:
+            outcome.append((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    until(lambda: len(outcome) > 0)
+    value, error = outcome[0]
+    if error is not None:
+        raise error
+    return value
+
+
+class Slow:
+    """Pickles as its number, once it may. Stays in this process."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.is_reached = threading.Event()
+        self.may_go = threading.Event()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self.is_reached.set()
+        assert self.may_go.wait(PATIENCE_S)
+        return (int, (self.number,))
+
+
+class Meddled:
+    """A pool's core of which some methods do something else."""
+
+    def __init__(self, core: Any, **methods: Callable[..., Any]) -> None:
+        self.core = core
+        self.__dict__.update(methods)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.core, name)
+
+
 def is_gone(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter if it ends between open and read
         return True
 
 
@@ -205,6 +249,12 @@ class TestResults:
         assert pool.apply(counter, (1,)) == 2
         counter.by = 10
         assert pool.apply(counter, (1,)) == 11
+
+    def test_a_method_of_a_changed_object_is_sent_again(self, pool: Pool) -> None:
+        numbers = {"a": 1}
+        assert pool.map(numbers.get, ["a"]) == [1]
+        numbers["a"] = 2
+        assert pool.map(numbers.get, ["a"]) == [2]
 
     def test_many_functions(self, pool: Pool) -> None:
         assert [pool.apply(Adder(i), (1,)) for i in range(200)] == [i + 1 for i in range(200)]
@@ -389,6 +439,40 @@ class TestDeaths:
             with pytest.raises(WorkerDied, match="attempt 2"):
                 pool.map(die, ["kill"])
 
+    def test_retries_are_counted_for_each_task(self, tmp_path: Path) -> None:
+        """Also where a job lies in memory where the one before lay."""
+        with Pool(1, start_method="fork", retries=1) as pool:
+            for number in range(6):
+                assert pool.apply(die_once, (str(tmp_path / str(number)),)) == 1
+
+    def test_a_retry_that_cannot_be_written_is_that_tasks_error(self, tmp_path: Path) -> None:
+        started, gate = tmp_path / "started", tmp_path / "gate"
+        with Pool(1, start_method="fork", retries=1) as pool:
+            array = SharedArray.create(10)
+            future = pool.submit(die_at, str(started), str(gate), array)
+            until(started.exists)
+            array.close()
+            gate.touch()
+            with pytest.raises(ValueError, match="closed"):
+                future.result(PATIENCE_S)
+            assert pool.submit(square, 3).result(PATIENCE_S) == 9
+
+    def test_ctrl_c_at_a_burial_does_not_lose_the_worker(self) -> None:
+        pool = Pool(1, start_method="fork")
+        core = pool._core
+        interrupts = [KeyboardInterrupt()]
+
+        def died(lane: int) -> Any:
+            if interrupts:
+                raise interrupts.pop()
+            return core.died(lane)
+
+        pool._core = Meddled(core, died=died)  # type: ignore[assignment]
+        with pytest.raises(KeyboardInterrupt):
+            promptly(lambda: pool.map(die, ["kill"]))
+        assert promptly(lambda: pool.map(square, [3])) == [9]
+        pool.terminate()
+
     def test_worker_with_a_large_argument(self, pool: Pool) -> None:
         numpy = pytest.importorskip("numpy")
         array = numpy.zeros(100_000)
@@ -423,10 +507,17 @@ class TestDeaths:
         with pytest.raises(BrokenPool):
             pool.submit(square, 1)
 
-    def test_workers_that_cannot_start_break_the_pool(self) -> None:
-        pool = Pool(2, start_method="fork", initializer=os._exit, initargs=(9,))
-        with pytest.raises(BrokenPool, match="exit code 9"):
+    def test_an_initializers_long_error(self) -> None:
+        pool = Pool(2, start_method="fork", initializer=fail_at_length)
+        with pytest.raises(BrokenPool) as caught:
             pool.map(square, range(10))
+        assert "ValueError: xxx" in str(caught.value.__cause__)
+
+    @pytest.mark.parametrize("code", [9, 0])
+    def test_workers_that_cannot_start_break_the_pool(self, code: int) -> None:
+        pool = Pool(2, start_method="fork", initializer=os._exit, initargs=(code,))
+        with pytest.raises(BrokenPool, match=f"exit code {code}"):
+            promptly(lambda: pool.map(square, range(10)))
 
     def test_of_the_template_breaks_the_pool(self) -> None:
         pool = Pool(2, start_method="fork")
@@ -437,6 +528,31 @@ class TestDeaths:
         for pid in pids:
             until(lambda pid=pid: is_gone(pid))  # type: ignore[misc]
 
+    def test_of_the_template_ends_a_map_that_is_not_all_handed_over(self, tmp_path: Path) -> None:
+        pool = Pool(1, start_method="fork")
+        started, never = tmp_path / "started", tmp_path / "never"
+        tasks = [(str(started), str(never))] * 50_000
+
+        def kill() -> None:
+            until(started.exists)
+            os.kill(pool._template, signal.SIGKILL)
+
+        threading.Thread(target=kill).start()
+        with pytest.raises(BrokenPool, match="SIGKILL"):
+            promptly(lambda: pool.map(mark_and_wait, tasks, return_exceptions=True))
+
+    def test_of_the_template_is_noticed_while_a_tasks_child_lives(self, tmp_path: Path) -> None:
+        pool = Pool(1, start_method="fork")
+        gate = str(tmp_path / "gate")
+        child = pool.apply(fork_and_wait, (gate,))
+        os.kill(pool._template, signal.SIGKILL)
+        try:
+            with pytest.raises(BrokenPool, match="SIGKILL"):
+                promptly(lambda: pool.map(wait_for, [gate]))
+            assert not is_gone(child)
+        finally:
+            Path(gate).touch()
+
     def test_a_task_that_forks_is_one_task(self, pool: Pool) -> None:
         assert pool.map(fork_and_return, range(20), 1) == list(range(20))
         assert pool.map(square, range(100)) == [x * x for x in range(100)]
@@ -446,6 +562,32 @@ def die_with(array: Any) -> int:
     if array is None:
         os.kill(os.getpid(), signal.SIGKILL)
     return len(array)
+
+
+def die_once(path: str) -> int:
+    mark = Path(path)
+    if not mark.exists():
+        mark.touch()
+        os._exit(3)
+    return 1
+
+
+def die_at(started: str, gate: str, _: object) -> None:
+    Path(started).touch()
+    wait_for(gate)
+    os._exit(1)
+
+
+def fail_at_length() -> None:
+    raise ValueError("x" * 300_000)
+
+
+def fork_and_wait(gate: str) -> int:
+    pid = os.fork()
+    if pid == 0:
+        wait_for(gate)
+        os._exit(0)
+    return pid
 
 
 def fork_and_return(x: int) -> int:
@@ -525,6 +667,75 @@ class TestFutures:
             assert second.cancelled()
             assert pool.submit(square, 2).result(PATIENCE_S) == 4
 
+    def test_cancelled_while_it_runs(self, tmp_path: Path) -> None:
+        started, gate = tmp_path / "started", tmp_path / "gate"
+        with Pool(1, start_method="fork") as pool:
+            future = pool.submit(mark_and_wait, (str(started), str(gate)))
+            until(started.exists)
+            assert future.cancel()
+            assert future.cancel()
+            assert concurrent.futures.wait([future], 0).done == {future}
+            gate.touch()
+            assert pool.submit(square, 2).result(PATIENCE_S) == 4
+
+    def test_a_failed_map_async_cancels_the_rest(self, tmp_path: Path) -> None:
+        gate = tmp_path / "gate"
+        with Pool(1, start_method="fork") as pool:
+            tasks = [("fail", ""), ("wait", str(gate)), *[("touch", str(tmp_path / f"mark{i}")) for i in range(50)]]
+            future = pool.map_async(step, tasks, 1)
+            assert isinstance(future.exception(PATIENCE_S), LookupError)
+            gate.touch()
+        assert list(tmp_path.glob("mark*")) == []
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_a_callback_that_exits_stops_nothing(self, pool: Pool) -> None:
+        """It is called in another thread, however fast the result is there."""
+
+        def leave(_: object) -> None:
+            raise SystemExit
+
+        for _ in range(5):
+            futures = [pool.apply_async(square, (x,), callback=leave) for x in range(20)]
+            assert [future.result(PATIENCE_S) for future in futures] == [x * x for x in range(20)]
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_all_callbacks_are_called(self) -> None:
+        """Though one of them, called by the thread that waits for a map, is ended by Ctrl-C."""
+        got: list[int] = []
+
+        def interrupt() -> None:
+            raise KeyboardInterrupt
+
+        with Pool(1, start_method="fork") as pool:
+            core = pool._core
+            due = [interrupt, lambda: got.append(1), lambda: got.append(2)]
+
+            def take_deliveries() -> Any:
+                return [*(due.pop(0) for _ in range(len(due))), *core.take_deliveries()]
+
+            pool._core = Meddled(core, take_deliveries=take_deliveries)  # type: ignore[assignment]
+            with pytest.raises(KeyboardInterrupt):
+                promptly(lambda: pool.map(square, [1]))
+            assert got == [1, 2]
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_what_exits_when_it_is_loaded_here(self, pool: Pool) -> None:
+        """The thread behind submit() goes on."""
+        for _ in range(2):
+            assert isinstance(pool.submit(make_exiting).exception(PATIENCE_S), SystemExit)
+            assert pool.submit(square, 4).result(PATIENCE_S) == 16
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_a_core_that_cannot_run_breaks_the_pool(self) -> None:
+        pool = Pool(1, start_method="fork")
+
+        def run(*_: object) -> int:
+            raise MemoryError("none left")
+
+        pool._core = Meddled(pool._core, run=run)  # type: ignore[assignment]
+        with pytest.raises(BrokenPool, match="MemoryError: none left"):
+            pool.submit(square, 4).result(PATIENCE_S)
+
     def test_a_callback_may_use_the_pool(self, pool: Pool) -> None:
         got: list[Any] = []
         future = pool.submit(square, 3)
@@ -551,6 +762,27 @@ class TestFutures:
         for thread in threads:
             thread.join()
         assert not wrong
+
+
+def step(task: tuple[str, str]) -> None:
+    what, path = task
+    if what == "fail":
+        raise LookupError(what)
+    if what == "wait":
+        wait_for(path)
+    else:
+        Path(path).touch()
+
+
+class Exits:
+    """Loading it is sys.exit(5)."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (sys.exit, (5,))
+
+
+def make_exiting() -> Exits:
+    return Exits()
 
 
 class TestBuffers:
@@ -606,10 +838,98 @@ class TestTheEnd:
         pool.join()
         pool.terminate()
 
+    def test_leaving_the_block_waits_for_workers_that_start(self, tmp_path: Path) -> None:
+        """Though nothing was heard of them yet."""
+        marks = tmp_path / "marks"
+        marks.mkdir()
+        with Pool(3, start_method="fork", initializer=mark_in, initargs=(str(marks),)):
+            pass
+        assert len(list(marks.iterdir())) == 3
+
     def test_leaving_the_block_waits(self) -> None:
         with Pool(2, start_method="fork") as pool:
             futures = [pool.submit(square, x) for x in range(200)]
         assert [future.result(0) for future in futures] == [x * x for x in range(200)]
+
+    def test_a_stream_outlives_the_block(self) -> None:
+        """What it had taken from its source is there, then it says why there is no more."""
+        with Pool(2, start_method="fork", buffer=10) as pool:
+            stream = pool.imap(square, range(1000))
+        got: list[int] = []
+        with pytest.raises(ValueError, match="closed"):
+            promptly(lambda: got.extend(stream.next() for _ in range(10)) or stream.next())  # type: ignore[func-returns-value]
+        assert got == [x * x for x in range(10)]
+
+    def test_join_waits_for_another_threads_stream(self) -> None:
+        reached, may_go = threading.Event(), threading.Event()
+        got: list[int] = []
+
+        def numbers() -> Iterator[int]:
+            yield from range(10)
+            reached.set()
+            may_go.wait(PATIENCE_S)
+            yield from range(10, 20)
+
+        pool = Pool(1, start_method="fork", buffer=10)
+
+        def read() -> None:
+            try:
+                got.extend(pool.imap(square, numbers()))
+            except ValueError:
+                pass  # closed: what came after the first part depends on who was faster
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        assert reached.wait(PATIENCE_S)
+        pool.close()
+        joiner = threading.Thread(target=pool.join, daemon=True)
+        joiner.start()
+        until(lambda: len(pool._waiters) > 0 or not joiner.is_alive())
+        may_go.set()
+        joiner.join(PATIENCE_S)
+        reader.join(PATIENCE_S)
+        assert got[:11] == [x * x for x in range(11)]
+
+    def test_ctrl_c_in_join_leaves_the_pool_to_others(self) -> None:
+        got: list[int] = []
+        pool = Pool(1, start_method="fork")
+        stream = pool.imap(square, range(10))
+        reader = threading.Thread(target=lambda: got.extend(stream), daemon=True)
+        core = pool._core
+
+        def run(job: Any, tick_ns: int = 0) -> int:
+            if job is None and not reader.ident:
+                reader.start()
+                until(lambda: len(pool._waiters) > 0)
+                raise KeyboardInterrupt
+            return core.run(job, tick_ns)
+
+        pool._core = Meddled(core, run=run)  # type: ignore[assignment]
+        pool.close()
+        with pytest.raises(KeyboardInterrupt):
+            pool.join()
+        reader.join(PATIENCE_S)
+        assert got == [x * x for x in range(10)]
+        promptly(pool.join)
+
+    @pytest.mark.parametrize("method", ["map", "submit", "imap"])
+    def test_terminate_while_an_argument_is_pickled(self, method: str) -> None:
+        pool = Pool(1, start_method="fork")
+        slow = Slow(3)
+        calls: dict[str, Callable[[], Any]] = {
+            "map": lambda: pool.map(identity, [slow, slow]),
+            "submit": lambda: pool.submit(identity, slow).result(PATIENCE_S),
+            "imap": lambda: list(pool.imap(identity, [slow, slow])),
+        }
+
+        def end() -> None:
+            assert slow.is_reached.wait(PATIENCE_S)
+            pool.terminate()
+            slow.may_go.set()
+
+        threading.Thread(target=end).start()
+        with pytest.raises(ValueError, match="terminated"):
+            promptly(calls[method])
 
     def test_terminate_fails_what_is_left(self, tmp_path: Path) -> None:
         pool = Pool(1, start_method="fork")
@@ -655,9 +975,70 @@ class TestTheEnd:
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         assert pool.map(square, [7]) == [49]
 
+    @pytest.mark.parametrize("error", [None, SystemExit(0)])
+    def test_a_forked_child_that_leaves_the_block_leaves_the_pool(self, error: BaseException | None) -> None:
+        with Pool(1, start_method="fork") as pool:
+            pids = pool.map(pid_of, [1])
+            until(lambda: pool.pids == pids)
+            pid = os.fork()
+            if pid == 0:
+                signal.alarm(int(PATIENCE_S))
+                status = 1
+                try:
+                    pool.__exit__(type(error) if error else None, error, None)
+                    assert pool.pids == pids
+                    pool.terminate()
+                    pool.close()
+                    with pytest.raises(RuntimeError, match="belongs to the process"):
+                        pool.join()
+                    status = 0
+                finally:
+                    os._exit(status)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+            assert promptly(lambda: pool.map(pid_of, [7])) == pids
+
+    def test_a_pool_that_cannot_be_made_leaves_nothing_open(self) -> None:
+        program = [sys.executable, "-c", LEAVES_NOTHING_OPEN]
+        out = subprocess.run(program, capture_output=True, text=True, timeout=PATIENCE_S, check=True).stdout
+        assert out == "no more sockets\n0 more\n"
+
+
+LEAVES_NOTHING_OPEN = """
+import gc, os, socket
+from sidewinder import Pool
+
+def count():
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
+
+def refuse(*_):
+    raise OSError("no more sockets")
+
+def attempt():
+    try:
+        Pool(1, start_method="forkserver", initializer=lambda: None)
+    except Exception:
+        pass  # which one, the versions of Python do not agree on
+    pair, socket.socketpair = socket.socketpair, refuse
+    try:
+        Pool(1, start_method="fork")
+    except OSError as error:
+        return error
+    finally:
+        socket.socketpair = pair
+
+before = count()
+print(str(attempt()))
+print(count() - before, "more")
+"""
+
+
+def mark_in(folder: str) -> None:
+    (Path(folder) / str(os.getpid())).touch()
+
 
 PROGRAM = """
-import os, sys, time
+import os, signal, sys, time
 from sidewinder import Pool
 
 def wait(_):
@@ -673,6 +1054,12 @@ if __name__ == "__main__":
         print(pool.map(square, range(5)), pool.map(lambda x: x + 1, [1]))
         pool.close()
         pool.join()
+    elif sys.argv[2] == "terminate":
+        signal.signal(signal.SIGTERM, lambda *_: pool.terminate())
+        try:
+            pool.map(wait, [1, 2])
+        except ValueError as error:
+            print(error, pool.pids, flush=True)
     elif sys.argv[2] == "forget":
         print(pool.map(square, range(5)))
     else:
@@ -726,6 +1113,16 @@ class TestPrograms:
         assert process.returncode == 0
         for pid in pids:
             until(lambda pid=pid: is_gone(pid))  # type: ignore[misc]
+
+    def test_a_signals_handler_may_terminate(self, run: Run, method: str) -> None:
+        process = run(method, "terminate")
+        assert process.stdout is not None
+        pids = [int(process.stdout.readline()) for _ in range(2)]
+        os.kill(process.pid, signal.SIGTERM)
+        out, err = process.communicate(timeout=PATIENCE_S)
+        assert (out.split(" [")[0], err) == ("the pool was terminated", "")
+        for pid in pids:
+            assert is_gone(pid)
 
     def test_nobody_outlives_a_killed_owner(self, run: Run, method: str) -> None:
         process = run(method, "wait")

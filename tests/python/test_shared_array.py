@@ -6,6 +6,7 @@ import gc
 import os
 import pickle
 import signal
+import weakref
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sidewinder import Pool, SharedArray
+from sidewinder import Pool, SharedArray, shared_array
 from sidewinder.shared_array import FOLDER, PREFIX
 
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir() or not hasattr(os, "memfd_create"), reason="needs /dev/shm")
@@ -58,6 +59,13 @@ def make(count: int) -> SharedArray:
     return shared
 
 
+made: list[SharedArray] = []
+
+
+def keep_named(name: str) -> None:
+    made.append(SharedArray.create(5, name=name))
+
+
 def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -91,6 +99,19 @@ class TestContent:
         shared = SharedArray.create(shape)
         assert shared.shape == ((0,) if shape == 0 else shape)
         assert memoryview(shared).nbytes == (8 if shape == () else 0)
+
+    @pytest.mark.parametrize(("shape", "lists"), [((0, 3), []), ((2, 0), [[], []]), ((2, 0, 1), [[], []]), (0, [])])
+    @pytest.mark.parametrize("dtype", ["float64", "complex64"])
+    def test_lists_without_elements(self, shape: Any, lists: Any, dtype: str) -> None:
+        assert SharedArray.create(shape, dtype).tolist() == lists
+
+    @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+    def test_lists_of_complex_numbers(self, dtype: str) -> None:
+        shared = SharedArray.create((2, 1, 2), dtype)
+        letter = "f" if dtype == "complex64" else "d"
+        memoryview(shared).cast("B")[:] = array(letter, range(8)).tobytes()
+        assert shared.tolist() == [[[1j, 2 + 3j]], [[4 + 5j, 6 + 7j]]]
+        assert SharedArray.create((), dtype).tolist() == 0j
 
     def test_copy_of(self) -> None:
         assert SharedArray.copy_of(array("l", [1, 2, 3])).tolist() == [1, 2, 3]
@@ -150,6 +171,19 @@ class TestInAPool:
     def test_made_by_a_worker(self, pool: Pool) -> None:
         results = pool.map(make, range(1, 300), 1)
         assert [memoryview(shared)[-1] for shared in results] == list(range(1, 300))
+
+    def test_what_a_worker_made_goes_with_its_last_user(self, pool: Pool) -> None:
+        results = pool.map(make, range(1, 10), 1)
+        watched = [weakref.ref(shared) for shared in results]
+        del results
+        gc.collect()
+        assert [shared() for shared in watched] == [None] * 9
+
+    def test_a_name_a_worker_made_goes_with_the_worker(self, name: str) -> None:
+        with Pool(1, start_method="fork") as pool:
+            pool.apply(keep_named, (name,))
+            assert path_of(name).exists()
+        assert not path_of(name).exists()
 
     def test_arguments_live_until_they_are_read(self, pool: Pool) -> None:
         assert [len(shared) for shared in pool.imap(identity, (SharedArray.create(i) for i in range(500)))] == list(
@@ -224,6 +258,32 @@ class TestNames:
         assert path_of(name).exists()
         with SharedArray.create(6, name=name) as mine:
             assert mine.tolist() == [0.0] * 6
+
+    def test_a_live_array_is_not_removed_for_the_stale_one_before(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Two processes find what a killed one left; the slower must not remove what the faster has put there."""
+        pid = os.fork()
+        if pid == 0:
+            kept = SharedArray.create(5, name=name)
+            put(kept, 0, 1)
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(pid, 0)
+        live: list[SharedArray] = []
+        start_time = shared_array._start_time
+
+        def be_overtaken(asked: int) -> str | None:
+            if asked == pid and not live:
+                path_of(name).unlink()
+                monkeypatch.setattr(shared_array, "_start_time", start_time)
+                live.append(SharedArray.create(6, name=name))
+            return start_time(asked)
+
+        monkeypatch.setattr(shared_array, "_start_time", be_overtaken)
+        with pytest.raises(FileExistsError):
+            SharedArray.create(7, name=name)
+        assert SharedArray.attach(name).shape == (6,)
+        live[0].unlink()
 
     @pytest.mark.parametrize("wrong", ["", "a/b", "a\0b"])
     def test_wrong_names(self, wrong: str) -> None:

@@ -166,7 +166,7 @@ static void a_worker_waits_for_room_for_its_result(void **state) {
         sw_lane_result_publish(&fixture->worker, SW_LANE_RUN_BYTES);
     }
     assert_null(sw_lane_result_reserve(&fixture->worker, 5));
-    sw_lane_arm(lane, lane->next - 1);
+    sw_lane_arm(lane, lane->next - 1, false);
     sw_lane_wait_room(&fixture->worker, 5, 0); /* wakes the owner at once, though it armed for a later task */
     uint64_t wakes = 0;
     assert_int_equal(read(fixture->wake_fd, &wakes, sizeof wakes), sizeof wakes);
@@ -227,7 +227,7 @@ static void the_owner_is_woken_when_it_asked(void **state) {
     for (uint32_t i = 0; i < 4; i++)
         assert_true(push(lane, i, 5));
     sw_lane_publish(lane);
-    sw_lane_arm(lane, 2);
+    sw_lane_arm(lane, 2, false);
     uint64_t wakes;
     for (uint32_t i = 0; i < 4; i++) {
         assert_true(sw_lane_try_next(&fixture->worker));
@@ -235,7 +235,7 @@ static void the_owner_is_woken_when_it_asked(void **state) {
         bool is_woken = read(fixture->wake_fd, &wakes, sizeof wakes) == (ssize_t)sizeof wakes;
         assert_int_equal(is_woken, i == 2); /* once */
     }
-    sw_lane_arm(lane, 9);
+    sw_lane_arm(lane, 9, false);
     bool is_closing = true;
     assert_false(sw_lane_next(&fixture->worker, 0, &is_closing)); /* out of tasks: before it was asked to */
     assert_false(is_closing);
@@ -243,6 +243,76 @@ static void the_owner_is_woken_when_it_asked(void **state) {
     sw_lane_close(lane);
     assert_false(sw_lane_next(&fixture->worker, 0, &is_closing));
     assert_true(is_closing);
+}
+
+static bool was_woken(const struct fixture *fixture) {
+    uint64_t wakes;
+    return read(fixture->wake_fd, &wakes, sizeof wakes) == (ssize_t)sizeof wakes;
+}
+
+static void the_owner_is_told_of_a_failure_when_it_asked(void **state) {
+    struct fixture *fixture = *state;
+    struct sw_lane *lane = &fixture->lane;
+    for (uint32_t i = 0; i < 4; i++)
+        assert_true(push(lane, i, 5));
+    sw_lane_publish(lane);
+    for (uint32_t i = 0; i < 4; i++) {
+        if (i > 0)
+            sw_lane_arm(lane, 3, i == 2);
+        assert_true(sw_lane_try_next(&fixture->worker));
+        answer(&fixture->worker, 5);
+        if (i < 3)
+            assert_false(was_woken(fixture));
+        sw_lane_tell_failure(&fixture->worker);
+        assert_int_equal(was_woken(fixture), i >= 2); /* 3: for the number */
+        sw_lane_tell_failure(&fixture->worker);
+        assert_false(was_woken(fixture));
+    }
+}
+
+static void a_worker_that_will_leave_claims_no_more_than_it_runs(void **state) {
+    struct fixture *fixture = *state;
+    struct sw_lane *lane = &fixture->lane;
+    static const uint32_t claims[] = {0, 50}; /* by time, and fixed */
+    for (size_t row = 0; row < 2; row++) {
+        atomic_store(&lane->shared->claim, claims[row]);
+        for (uint32_t i = 0; i < 200; i++)
+            assert_true(push(lane, i, 5));
+        sw_lane_publish(lane);
+        fixture->worker.claim = 64; /* as if tasks took no time */
+        uint32_t left = 10;
+        for (uint32_t i = 0; i < 10; i++, left--) {
+            fixture->worker.claim_max = left;
+            assert_true(sw_lane_try_next(&fixture->worker));
+            assert_in_range(sw_lane_claimed(lane), 1, left);
+            answer(&fixture->worker, 5);
+            assert_int_equal(read_result(lane, 5), i + 1);
+        }
+        assert_int_equal(sw_lane_claimed(lane), 0);
+        assert_int_equal(sw_lane_unclaimed(lane), 190);
+        sw_lane_reset(lane);
+        fixture->worker = (struct sw_lane_worker){.shared = lane->shared, .wake_fd = fixture->wake_fd};
+    }
+}
+
+static void a_worker_can_wait_until_its_results_are_read(void **state) {
+    struct fixture *fixture = *state;
+    struct sw_lane *lane = &fixture->lane;
+    assert_true(sw_lane_wait_read(&fixture->worker, 0)); /* there are none */
+    assert_true(push(lane, 1, 5));
+    assert_true(push(lane, 2, 5));
+    sw_lane_publish(lane);
+    for (int i = 0; i < 2; i++) {
+        assert_true(sw_lane_try_next(&fixture->worker));
+        answer(&fixture->worker, 5);
+    }
+    sw_lane_arm(lane, 9, false);
+    assert_false(sw_lane_wait_read(&fixture->worker, 0));
+    assert_true(was_woken(fixture)); /* though the owner armed for a later task */
+    read_result(lane, 5);
+    assert_false(sw_lane_wait_read(&fixture->worker, 0));
+    read_result(lane, 5);
+    assert_true(sw_lane_wait_read(&fixture->worker, 0));
 }
 
 static void only_the_running_task_can_be_condemned(void **state) {
@@ -386,6 +456,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_is_not_claimed_can_be_taken_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_prefix_is_left_out_of_the_value, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_owner_is_woken_when_it_asked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_owner_is_told_of_a_failure_when_it_asked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_worker_that_will_leave_claims_no_more_than_it_runs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_worker_can_wait_until_its_results_are_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_the_running_task_can_be_condemned, set_up, tear_down),
         cmocka_unit_test_setup_teardown(numbers_may_wrap, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nonsense_from_a_worker_is_not_read, set_up, tear_down),
