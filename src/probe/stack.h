@@ -3,9 +3,9 @@
  * Each round reads, for every thread that may have run since: what held its frames before (the used part of its data
  * stack, frames on the C stack and in generators), outer frames first; its innermost frame's address; and the frames
  * again, inner ones first and a third time: all in one process_vm_readv (layout in stack_impl.h). A stack is exact when all
- * copies agree on every frame but the leaf's instruction; else it is tried again, at most SW_STACK_TRIES times; then the
- * outer frames that stand are given and the stack is partial. Nothing is stopped, nothing is written. A thread that did
- * not hold the GIL since is not read again.
+ * copies agree on every frame but the leaf's instruction, and each frame can have called the next one (from 3.11 on,
+ * stack_call.c); else it is tried again, at most SW_STACK_TRIES times; then the outer frames that stand are given and the
+ * stack is partial. Nothing is stopped, nothing is written. A thread that did not hold the GIL since is not read again.
  */
 #ifndef SW_PROBE_STACK_H
 #define SW_PROBE_STACK_H
